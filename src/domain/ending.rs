@@ -1,0 +1,67 @@
+//! How things end: the one value from which exit code, user text, audit event and metric label
+//! are derived.
+
+use serde::Serialize;
+
+/// How a remote program ended, as the target reported it (RFC 4254 §6.10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Exit {
+    /// It returned a status.
+    Status {
+        /// The status, 0 to 255 in practice.
+        code: u32,
+    },
+    /// A signal ended it.
+    Signal {
+        /// The signal's name without `SIG`.
+        name: String,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+    },
+}
+
+/// Why a session or a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The remote program ended and said how.
+    Finished,
+    /// The client closed or went away.
+    ClientLeft,
+    /// The target closed or went away.
+    TargetLeft,
+    /// The permit's longest time is over (`@max_session`).
+    MaxSession,
+    /// Nothing was said for the permit's idle time (`@idle`).
+    Idle,
+    /// Policy refused.
+    Refused,
+    /// The target could not be reached or let in.
+    UpstreamFailed,
+    /// The audit line could not be written.
+    AuditUnavailable,
+    /// drawbridge is shutting down.
+    ShuttingDown,
+    /// The peer broke the protocol or a limit.
+    ProtocolError,
+}
+
+impl Ending {
+    /// The label in metrics and audit.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::ClientLeft => "client-left",
+            Self::TargetLeft => "target-left",
+            Self::MaxSession => "max-session",
+            Self::Idle => "idle",
+            Self::Refused => "refused",
+            Self::UpstreamFailed => "upstream-failed",
+            Self::AuditUnavailable => "audit-unavailable",
+            Self::ShuttingDown => "shutting-down",
+            Self::ProtocolError => "protocol-error",
+        }
+    }
+}

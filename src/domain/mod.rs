@@ -1,0 +1,16 @@
+//! Plain values with the product's names. No IO, no async, no dependency on the rest of the crate.
+//!
+//! What always holds here: a value that exists is well formed (parse, don't validate), and
+//! nothing in this folder can reach the network, the disk or the clock.
+
+mod action;
+mod ending;
+mod identity;
+mod ids;
+mod target;
+
+pub use action::{Action, ActionKind};
+pub use ending::{Ending, Exit};
+pub use identity::{AuthMethod, CertificateFacts, Fingerprint, Identity, NameError, UserName};
+pub use ids::{ChannelNumber, ConnectionId, SessionId};
+pub use target::{InstanceId, Login, Target, TargetRef, TargetRefError};

@@ -1,0 +1,14 @@
+//! drawbridge: a self-hosted SSH bastion for EC2.
+//!
+//! ```text
+//! TcpStream ─listener▶ Accepted ─ssh+auth▶ Authenticated ─target▶ Target
+//!                               (Authenticated, Target, Action, now) ─policy▶ Permit | Refusal
+//! Permit ─credential▶ Injected ─upstream▶ Upstream ─relay▶ Ending ─audit▶ done
+//! ```
+//!
+//! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
+
+pub mod clock;
+pub mod domain;
+pub mod policy;
+pub mod problem;

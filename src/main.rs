@@ -1,0 +1,3 @@
+//! The `drawbridge` binary: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,151 @@
+//! What a decision is asked and what it answers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{Action, Identity, Login, Target};
+
+/// The id of a rule: its `@id("…")` annotation, else the file's name and its place in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RuleId(pub String);
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is asked: may this identity do this, there, as that login, at this instant?
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub identity: &'a Arc<Identity>,
+    /// The one machine it is about.
+    pub target: &'a Arc<Target>,
+    /// The OS user on it.
+    pub login: &'a Login,
+    /// What they want to do.
+    pub action: &'a Action,
+    /// The instant of asking.
+    pub now: Timestamp,
+}
+
+/// Limits that the permitting rules set; where several do, the tightest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Limits {
+    /// The longest a session may last (`@max_session`).
+    pub max_session: Option<Duration>,
+    /// The longest a session may say nothing in either direction (`@idle`).
+    pub idle: Option<Duration>,
+}
+
+/// The sealed proof that policy allowed something, and which rule did. Only `policy` makes one.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    identity: Arc<Identity>,
+    target: Arc<Target>,
+    login: Login,
+    action: Action,
+    limits: Limits,
+    rules: Vec<RuleId>,
+    decided_at: Timestamp,
+}
+
+impl Permit {
+    #[expect(dead_code, reason = "the engine that decides is the next commit")]
+    pub(super) fn grant(question: &Question<'_>, limits: Limits, rules: Vec<RuleId>) -> Self {
+        Self {
+            identity: Arc::clone(question.identity),
+            target: Arc::clone(question.target),
+            login: question.login.clone(),
+            action: question.action.clone(),
+            limits,
+            rules,
+            decided_at: question.now,
+        }
+    }
+
+    /// A permit that no policy granted, for tests of later stages.
+    #[cfg(test)]
+    pub(crate) fn dangerous_for_test(question: &Question<'_>) -> Self {
+        Self {
+            identity: Arc::clone(question.identity),
+            target: Arc::clone(question.target),
+            login: question.login.clone(),
+            action: question.action.clone(),
+            limits: Limits::default(),
+            rules: vec![RuleId("test".to_owned())],
+            decided_at: question.now,
+        }
+    }
+
+    /// Who may.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// The machine it is about; the very one that is dialled.
+    #[must_use]
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// The OS user on the target.
+    #[must_use]
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// What is allowed.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// The limits the rules set.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The rules that permitted it, sorted.
+    #[must_use]
+    pub fn rules(&self) -> &[RuleId] {
+        &self.rules
+    }
+
+    /// When it was decided.
+    #[must_use]
+    pub fn decided_at(&self) -> Timestamp {
+        self.decided_at
+    }
+}
+
+/// Why there is no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalReason {
+    /// No rule permits it (default deny).
+    NoRulePermits,
+    /// A `forbid` rule matched; it wins over every `permit`.
+    Forbidden,
+    /// A rule failed while it was evaluated; such a decision is a refusal.
+    EvaluationFailed,
+}
+
+/// A decision against. Says nothing to the user by itself: "not for you" reads like "no such target".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// Why.
+    pub reason: RefusalReason,
+    /// The `forbid` rules that decided, sorted; empty where none permitted.
+    pub rules: Vec<RuleId>,
+    /// What Cedar said while evaluating, for the operator.
+    pub errors: Vec<String>,
+}
