@@ -1,0 +1,3 @@
+//! `drawbridge demo`: the main job in one command, with nothing installed.
+
+pub mod aws;
