@@ -12,3 +12,4 @@ pub mod clock;
 pub mod domain;
 pub mod policy;
 pub mod problem;
+pub mod signature;
