@@ -1,4 +1,303 @@
 //! `drawbridge demo`: the main job in one command, with nothing installed.
+//!
+//! ```text
+//! ssh, scp, rsync ─▶ the daemon ─▶ web-1, db-1 (vault-1 is forbidden, old-1 is stopped)
+//!                        └──▶ an AWS look-alike that they all share
+//! ```
+//!
+//! What always holds here: the daemon is the one that `drawbridge serve` runs, with a config
+//! file that it reads like any other; everything listens on loopback unless told otherwise; and
+//! when the demo has ended, nothing that it started still runs.
+//!
+//! What it deliberately does not do: stand in for tests, which use OpenSSH and moto.
 
 pub mod aws;
+mod cast;
+mod daemon;
+mod files;
 pub mod instance;
+mod keys;
+mod stage;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use self::files::DirectoryError;
+use self::files::{Directory, Facts};
+use self::stage::Stages;
+
+/// What the demo can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// Where to write keys and files; none for a fresh directory, which is named.
+    pub dir: Option<PathBuf>,
+    /// Where the daemon listens; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+}
+
+/// Why the demo could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The daemon's address is taken.
+    #[error("{addr} is in use by another program: end it, or choose another address with --listen")]
+    InUse {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The daemon's address cannot be listened on.
+    #[error("the demo cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory cannot be used.
+    #[error("the demo's directory cannot be used: {0}")]
+    Directory(#[from] DirectoryError),
+    /// A key file cannot be used.
+    #[error("the key in {path} cannot be used: {source}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// An instance's address is not this machine's.
+    #[error(
+        "the demo's instance {name} cannot listen on {address}: {source}. Linux has all of 127.0.0.0/8; \
+         on macOS add the address first, with: sudo ifconfig lo0 alias {address}"
+    )]
+    Instance {
+        /// The instance's name.
+        name: &'static str,
+        /// Its address.
+        address: std::net::Ipv4Addr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The AWS look-alike could not be started.
+    #[error(transparent)]
+    LookAlike(#[from] aws::LookAlikeError),
+    /// The daemon could not be started, or failed.
+    #[error("the bastion could not run: {0}")]
+    Daemon(String),
+    /// The system does not let us wait for signals, or the output is closed.
+    #[error("the demo could not go on: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs the demo until Ctrl-C or SIGTERM; writes what to do with it to `out`, and then `ready`.
+///
+/// # Errors
+/// When something cannot be started, or the daemon fails.
+pub async fn run(options: DemoOptions, out: &mut impl Write) -> Result<(), DemoError> {
+    run_until(options, Interrupts::of_this_process()?, out).await
+}
+
+async fn run_until(
+    options: DemoOptions,
+    interrupts: Interrupts,
+    out: &mut impl Write,
+) -> Result<(), DemoError> {
+    let listen = free_address(options.listen).await?;
+    let directory = Directory::prepare(options.dir.as_deref())?;
+    let _lock = directory.lock()?;
+    let shutdown = CancellationToken::new();
+    let stages = Stages::start(&directory, &shutdown).await?;
+    let outcome = run_daemon(listen, &directory, &stages, &shutdown, interrupts, out).await;
+    // The instances go last: the daemon's sessions end properly while they are still there.
+    shutdown.cancel();
+    stages.ended().await;
+    outcome
+}
+
+async fn run_daemon(
+    listen: SocketAddr,
+    directory: &Directory,
+    stages: &Stages,
+    shutdown: &CancellationToken,
+    mut interrupts: Interrupts,
+    out: &mut impl Write,
+) -> Result<(), DemoError> {
+    write_files(listen, directory, stages)?;
+    let (ready, is_ready) = oneshot::channel();
+    let stop = shutdown.child_token();
+    let (config, endpoint) = (directory.config(), stages.endpoint_url());
+    let mut daemon = std::pin::pin!(daemon::run(&config, endpoint, stop.clone(), ready));
+    tokio::select! {
+        ended = &mut daemon => return ended.map_err(DemoError::Daemon),
+        () = interrupts.next() => stop.cancel(),
+        Ok(()) = is_ready => announce(listen, directory, stages, out)?,
+    }
+    tokio::select! {
+        ended = &mut daemon => return ended.map_err(DemoError::Daemon),
+        () = interrupts.next(), if !stop.is_cancelled() => stop.cancel(),
+    }
+    tokio::select! {
+        ended = daemon => ended.map_err(DemoError::Daemon),
+        // Asked twice: the daemon's grace for its sessions is over.
+        () = interrupts.next() => Ok(()),
+    }
+}
+
+fn write_files(listen: SocketAddr, directory: &Directory, stages: &Stages) -> Result<(), DemoError> {
+    let key = |path: PathBuf| move |source| DemoError::Key { path, source };
+    let daemon_keys = daemon::public_keys(&directory.data()).map_err(key(directory.data()))?;
+    let user_key = keys::load_or_create(&directory.user_key(), "drawbridge demo user")
+        .map_err(key(directory.user_key()))?;
+    directory.write(&Facts {
+        listen,
+        endpoint_url: stages.endpoint_url().to_owned(),
+        region: cast::REGION,
+        user_key,
+        host_ca: daemon_keys.host_ca,
+        host_key: daemon_keys.host_key,
+    })?;
+    Ok(())
+}
+
+/// Tells what can be done, and that it can be done from this moment on.
+fn announce(
+    listen: SocketAddr,
+    directory: &Directory,
+    stages: &Stages,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let config = shell_quoted(&directory.ssh_config().to_string_lossy());
+    let audit = shell_quoted(&directory.audit().to_string_lossy());
+    let directory = directory.path().display();
+    let endpoint = stages.endpoint_url();
+    write!(
+        out,
+        "drawbridge listens on {listen}; keys and files are in {directory}\n\n  \
+         ssh -F {config} web-1                   a shell, by jump\n  \
+         ssh -F {config} web-1.direct            the same, by direct addressing\n  \
+         ssh -F {config} db-1 uname -a           a command\n  \
+         scp -F {config} /etc/hostname db-1:/tmp/   a file\n  \
+         rsync -e 'ssh -F {config}' -a FROM/ web-1:TO/\n  \
+         ssh -F {config} vault-1                 refused: the policy forbids it\n  \
+         ssh -F {config} old-1                   refused: it is stopped\n  \
+         tail -f {audit}\n  \
+         curl -d '{{\"eic\":{{\"throttle\":true}}}}' {endpoint}/_faults   make AWS throttle; '{{}}' ends it\n\n\
+         Ctrl-C ends the demo.\nready\n"
+    )?;
+    out.flush()
+}
+
+/// A path for a shell, quoted where it needs to be.
+fn shell_quoted(path: &str) -> String {
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '=' | '@');
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+/// Checks that the address is free before anything else is made, and settles port 0.
+async fn free_address(addr: SocketAddr) -> Result<SocketAddr, DemoError> {
+    match TcpListener::bind(addr).await.and_then(|listener| listener.local_addr()) {
+        Ok(free) => Ok(free),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(DemoError::InUse { addr }),
+        Err(source) => Err(DemoError::Listen { addr, source }),
+    }
+}
+
+/// Requests to end: Ctrl-C and SIGTERM.
+#[derive(Debug)]
+struct Interrupts(mpsc::Receiver<()>);
+
+impl Interrupts {
+    /// Takes both signals over from the system's default, which is to end at once.
+    fn of_this_process() -> io::Result<Self> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (sender, requests) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while !sender.is_closed() {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    () = sender.closed() => {}
+                }
+                // A request that finds another one waiting has nothing to add.
+                sender.try_send(()).unwrap_or_default();
+            }
+        });
+        Ok(Self(requests))
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Collects what is written, and tells when it ends in `ready`.
+    struct Screen(Vec<u8>, Option<oneshot::Sender<String>>);
+
+    impl Write for Screen {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(data);
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            if let Some(ready) = self.0.ends_with(b"\nready\n").then(|| self.1.take()).flatten() {
+                ready.send(String::from_utf8_lossy(&self.0).into_owned()).expect("someone waits");
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_demo_gets_ready_in_a_directory_twice_and_ends_when_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keys = Vec::new();
+        for _ in 0..2 {
+            let (ready, is_ready) = oneshot::channel();
+            let (interrupt, interrupts) = mpsc::channel(1);
+            let listen = "127.0.0.1:0".parse().expect("an address");
+            let options = DemoOptions { dir: Some(directory.path().to_owned()), listen };
+            let mut screen = Screen(Vec::new(), Some(ready));
+            let (ended, text) =
+                tokio::join!(run_until(options, Interrupts(interrupts), &mut screen), async {
+                    let text = is_ready.await.expect("ready");
+                    interrupt.send(()).await.expect("it listens");
+                    text
+                });
+            ended.expect("a clean end");
+            assert!(text.contains("ssh -F ") && text.contains("/ssh_config web-1.direct"), "{text}");
+            keys.push(std::fs::read(directory.path().join("id_ed25519")).expect("a key"));
+        }
+        assert_eq!(keys[0], keys[1]);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_one_clear_sentence() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let listen = taken.local_addr().expect("an address");
+        let directory = tempfile::tempdir().expect("a directory");
+        let dir = directory.path().join("d");
+        let mut out = Vec::new();
+        let error = run(DemoOptions { dir: Some(dir.clone()), listen }, &mut out).await.expect_err("in use");
+        assert_eq!(
+            error.to_string(),
+            format!("{listen} is in use by another program: end it, or choose another address with --listen")
+        );
+        assert!(out.is_empty() && !dir.exists(), "something was made all the same");
+    }
+
+    #[test]
+    fn paths_are_quoted_for_the_shell() {
+        assert_eq!(shell_quoted("/tmp/a-b.c"), "/tmp/a-b.c");
+        assert_eq!(shell_quoted("/tmp/a b's"), r"'/tmp/a b'\''s'");
+    }
+}

@@ -1,7 +1,7 @@
 //! One private "instance" of the demo: the machine's own programs behind an SSH server.
 //!
 //! What always holds here: a program that was started here is gone, with everything it started,
-//! when its [`program::RunningProgram`] is dropped or the demo ends.
+//! when its [`RunningProgram`] is dropped or the demo ends.
 //!
 //! What it deliberately does not do: separate users. Everything runs as the user who started
 //! the demo, whatever the login is called.
@@ -10,8 +10,12 @@ mod modes;
 mod processes;
 mod program;
 mod pty;
+mod server;
 mod sftp;
+mod ssh;
 #[cfg(test)]
 mod tests;
 
-pub use program::{Host, PtyRequest, RunningProgram, Start};
+pub use program::{Host, ProgramControl, PtyRequest, RunningProgram, Start};
+pub use server::Bound;
+pub use ssh::HostKey;

@@ -1,0 +1,86 @@
+//! Sets the stage: the instances, the world they are in, and the look-alike that tells of them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::DemoError;
+use super::aws::{Faults, LookAlike};
+use super::cast::{PARTS, Part, Stage, world};
+use super::files::Directory;
+use super::instance::{Bound, HostKey};
+use crate::clock::SystemClock;
+
+/// Everything around the daemon, running.
+#[derive(Debug)]
+pub(super) struct Stages {
+    endpoint_url: String,
+    tasks: TaskTracker,
+}
+
+impl Stages {
+    /// Starts the instances and the look-alike; they run until `shutdown`.
+    pub(super) async fn start(
+        directory: &Directory,
+        shutdown: &CancellationToken,
+    ) -> Result<Self, DemoError> {
+        let mut actors = Vec::new();
+        for part in PARTS.iter().filter(|part| part.runs) {
+            actors.push(Actor::enter(part, directory).await?);
+        }
+        let stages: BTreeMap<_, _> = actors.iter().map(|actor| (actor.part.name, actor.stage())).collect();
+        let world = Arc::new(world(&stages, Arc::new(SystemClock)));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let look_alike = LookAlike::bind(any, Arc::clone(&world), Faults::default()).await?;
+        let endpoint_url = look_alike.endpoint_url();
+        let tasks = TaskTracker::new();
+        let stopped = shutdown.clone();
+        tasks.spawn(async move {
+            if let Err(error) = look_alike.serve(stopped).await {
+                tracing::error!(%error, "the demo goes on without AWS");
+            }
+        });
+        for Actor { part, bound, host_key } in actors {
+            if let Some(id) = part.instance_id() {
+                tasks.spawn(bound.serve(id, part.name, host_key, Arc::clone(&world), shutdown.clone()));
+            }
+        }
+        Ok(Self { endpoint_url, tasks })
+    }
+
+    /// Where the look-alike is.
+    pub(super) fn endpoint_url(&self) -> &str {
+        &self.endpoint_url
+    }
+
+    /// Waits until everything has ended; call it after `shutdown` was cancelled.
+    pub(super) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// A part with its address and its host key, which survive from run to run: the daemon pins them.
+struct Actor {
+    part: &'static Part,
+    bound: Bound,
+    host_key: HostKey,
+}
+
+impl Actor {
+    async fn enter(part: &'static Part, directory: &Directory) -> Result<Self, DemoError> {
+        let refused = |source| DemoError::Instance { name: part.name, address: part.private_ip, source };
+        let bound = Bound::at(part.private_ip).await.map_err(refused)?;
+        let path = directory.instances().join(format!("{}_host_ed25519", part.name));
+        let host_key =
+            HostKey::load_or_create(&path, part.name).map_err(|source| DemoError::Key { path, source })?;
+        Ok(Self { part, bound, host_key })
+    }
+
+    fn stage(&self) -> Stage {
+        Stage { port: self.bound.port(), host_key: self.host_key.public_line() }
+    }
+}
