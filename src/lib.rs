@@ -14,3 +14,4 @@ pub mod domain;
 pub mod policy;
 pub mod problem;
 pub mod signature;
+pub mod ssh;

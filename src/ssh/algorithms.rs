@@ -28,12 +28,8 @@ pub(super) const CIPHERS: &[&str] = &[
 ];
 
 /// MACs, for the CTR ciphers only.
-pub(super) const MACS: &[&str] = &[
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
-];
+pub(super) const MACS: &[&str] =
+    &["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"];
 
 /// Host key algorithms that we accept from a target, best first.
 pub(super) const HOST_KEYS: &[&str] = &[
@@ -56,6 +52,24 @@ pub(super) const USER_SIGNATURES: &[&str] = &[
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+
+/// A list of names as the wire code takes it.
+pub(super) fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The host key algorithms to ask a target for; those of a key that is known come first, so that a
+/// target with several keys shows the one we can recognise.
+pub(super) fn host_keys_preferring(known: Option<&str>) -> Vec<String> {
+    let is_known = |name: &str| match known {
+        Some("ssh-rsa") => name.starts_with("rsa-"),
+        Some(known) => name == known,
+        None => false,
+    };
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
+    first.extend(rest);
+    owned(&first)
+}
 
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
@@ -166,13 +180,15 @@ pub(super) fn negotiate(client: &KexInit, server: &KexInit, peer: Role) -> Resul
     let host_key = pick("host key algorithm", &client.host_keys, &server.host_keys)?;
     let suite = |cipher: &str, client_macs: &[String], server_macs: &[String]| {
         let mac = if is_aead(cipher) { "" } else { pick("MAC", client_macs, server_macs)? };
-        Suite::of(cipher, mac).ok_or(CloseReason::Protocol(ProtocolError("an algorithm was chosen that we lack")))
+        Suite::of(cipher, mac)
+            .ok_or(CloseReason::Protocol(ProtocolError("an algorithm was chosen that we lack")))
     };
     let cipher_to_server = pick("cipher", &client.cipher_to_server, &server.cipher_to_server)?;
     let cipher_to_client = pick("cipher", &client.cipher_to_client, &server.cipher_to_client)?;
     let theirs = if peer == Role::Client { client } else { server };
     let ours = if peer == Role::Client { server } else { client };
-    let guessed_right = theirs.kex.first() == ours.kex.first() && theirs.host_keys.first() == ours.host_keys.first();
+    let guessed_right =
+        theirs.kex.first() == ours.kex.first() && theirs.host_keys.first() == ours.host_keys.first();
     Ok(Choice {
         kex: kex.to_owned(),
         host_key: host_key.to_owned(),
@@ -199,7 +215,11 @@ mod tests {
 
     #[test]
     fn the_clients_order_decides() {
-        let client = offer(Role::Client, &["curve25519-sha256", "ecdh-sha2-nistp256"], &["aes256-ctr", "aes128-gcm@openssh.com"]);
+        let client = offer(
+            Role::Client,
+            &["curve25519-sha256", "ecdh-sha2-nistp256"],
+            &["aes256-ctr", "aes128-gcm@openssh.com"],
+        );
         let server = offer(Role::Server, KEX, CIPHERS);
         let choice = negotiate(&client, &server, Role::Client).expect("common");
         assert_eq!(choice.kex, "curve25519-sha256");

@@ -83,10 +83,7 @@ impl Suite {
 
 /// Whether a cipher brings its own integrity, so that the MAC list does not matter.
 pub(super) fn is_aead(cipher: &str) -> bool {
-    matches!(
-        cipher,
-        "aes128-gcm@openssh.com" | "aes256-gcm@openssh.com" | "chacha20-poly1305@openssh.com"
-    )
+    matches!(cipher, "aes128-gcm@openssh.com" | "aes256-gcm@openssh.com" | "chacha20-poly1305@openssh.com")
 }
 
 struct Gcm {
@@ -126,7 +123,13 @@ struct Ctr {
 }
 
 impl Ctr {
-    fn new(key_length: usize, mac: Mac, iv: &[u8], key: &[u8], mac_key: &[u8]) -> Result<Self, ProtocolError> {
+    fn new(
+        key_length: usize,
+        mac: Mac,
+        iv: &[u8],
+        key: &[u8],
+        mac_key: &[u8],
+    ) -> Result<Self, ProtocolError> {
         let algorithm = if key_length == 16 { &AES_128 } else { &AES_256 };
         let key = UnboundCipherKey::new(algorithm, key).map_err(|_| BAD_KEY)?;
         let &iv = iv.first_chunk::<16>().ok_or(BAD_KEY)?;
@@ -316,7 +319,12 @@ impl Sealer {
     }
 
     /// Protects the packet that starts at `start` of the buffer, in place, and appends its tag.
-    pub(super) fn seal(&mut self, sequence: u32, out: &mut Vec<u8>, start: usize) -> Result<(), ProtocolError> {
+    pub(super) fn seal(
+        &mut self,
+        sequence: u32,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) -> Result<(), ProtocolError> {
         let packet = out.get_mut(start..).ok_or(BAD_PACKET)?;
         match &mut self.0 {
             Sealing::Clear => {}

@@ -76,7 +76,8 @@ impl HostKey {
     fn of(private: PrivateKey) -> Result<Self, String> {
         let pair = private.key_data().ed25519().ok_or("the key is encrypted or not Ed25519")?;
         let seed = Zeroizing::new(pair.private.to_bytes());
-        let signer = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|error| error.to_string())?;
+        let signer =
+            Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|error| error.to_string())?;
         let mut blob = Vec::new();
         blob.string(b"ssh-ed25519").string(signer.public_key().as_ref());
         Ok(Self { private, signer, blob })

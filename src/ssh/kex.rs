@@ -88,7 +88,11 @@ fn fresh(method: Method) -> Result<(EphemeralPrivateKey, Vec<u8>), ProtocolError
     Ok((private, public.as_ref().to_vec()))
 }
 
-fn agree(method: Method, private: EphemeralPrivateKey, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, ProtocolError> {
+fn agree(
+    method: Method,
+    private: EphemeralPrivateKey,
+    peer: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, ProtocolError> {
     agree_ephemeral(private, UnparsedPublicKey::new(method.curve(), peer), FAILED, |shared| {
         Ok(Zeroizing::new(shared.to_vec()))
     })

@@ -116,7 +116,8 @@ impl PacketWriter {
         self.out.extend_from_slice(head);
         self.out.extend_from_slice(body);
         let mut noise = [0; 32];
-        let noise = noise.get_mut(..padding).ok_or(ProtocolError("padding longer than a block and a half"))?;
+        let noise =
+            noise.get_mut(..padding).ok_or(ProtocolError("padding longer than a block and a half"))?;
         aws_lc_rs::rand::fill(noise).map_err(|_| ProtocolError("the system has no randomness"))?;
         self.out.extend_from_slice(noise);
         self.sealer.seal(self.sequence, &mut self.out, start)?;

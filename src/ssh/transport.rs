@@ -285,7 +285,9 @@ impl Transport {
             numbers::KEXINIT => self.on_kexinit(sequence, payload).map(|()| Received::Nothing),
             numbers::NEWKEYS => self.on_newkeys(&payload),
             30..=49 => self.on_share(&payload).map(|()| Received::Nothing),
-            _ if first && self.strict => Err(ProtocolError("a stray message during the first key exchange").into()),
+            _ if first && self.strict => {
+                Err(ProtocolError("a stray message during the first key exchange").into())
+            }
             numbers::IGNORE | numbers::DEBUG | numbers::UNIMPLEMENTED => Ok(Received::Nothing),
             _ if first || self.peer_is_exchanging() => {
                 Err(ProtocolError("a message that may not stand within a key exchange").into())
@@ -323,7 +325,8 @@ impl Transport {
             Role::Server => algorithms::negotiate(&theirs, &ours, Role::Client)?,
             Role::Client => algorithms::negotiate(&ours, &theirs, Role::Server)?,
         };
-        let method = Method::of(&choice.kex).ok_or(ProtocolError("a key exchange was chosen that we lack"))?;
+        let method =
+            Method::of(&choice.kex).ok_or(ProtocolError("a key exchange was chosen that we lack"))?;
         if first && self.role == Role::Server && theirs.wants_ext_info() {
             self.held.push_front(ext_info());
         }
@@ -405,8 +408,9 @@ impl Transport {
             server_share,
         };
         let hash = kex::exchange_hash(run.method, &transcript, &secret);
-        signature::verify(host_key, &run.choice.host_key, hash.as_ref(), signature_blob)
-            .map_err(|_| ProtocolError("the host key's signature is not valid"))?;
+        let _flags_of_tokens_mean_nothing_here =
+            signature::verify(host_key, &run.choice.host_key, hash.as_ref(), signature_blob)
+                .map_err(|_| ProtocolError("the host key's signature is not valid"))?;
         match &self.peer_host_key {
             Some(known) if known != host_key => return Err(CloseReason::HostKeyChanged),
             Some(_) => {}
