@@ -119,6 +119,16 @@ impl Directory {
         self.file("data")
     }
 
+    /// The bastion's host key: the default path that the daemon's config has for it.
+    pub(super) fn host_key(&self) -> PathBuf {
+        self.data().join("host_ed25519")
+    }
+
+    /// The bastion's host CA: likewise.
+    pub(super) fn host_ca_key(&self) -> PathBuf {
+        self.data().join("host_ca_ed25519")
+    }
+
     /// The instances' host keys.
     pub(super) fn instances(&self) -> PathBuf {
         self.file("instances")

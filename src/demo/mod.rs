@@ -16,7 +16,6 @@ mod cast;
 mod daemon;
 mod files;
 pub mod instance;
-mod keys;
 mod stage;
 
 use std::io::{self, Write};
@@ -31,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::files::DirectoryError;
 use self::files::{Directory, Facts};
 use self::stage::Stages;
+use crate::ssh::{HostKey, HostKeyError};
 
 /// What the demo can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,13 +62,8 @@ pub enum DemoError {
     #[error("the demo's directory cannot be used: {0}")]
     Directory(#[from] DirectoryError),
     /// A key file cannot be used.
-    #[error("the key in {path} cannot be used: {source}")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Key(#[from] HostKeyError),
     /// An instance's address is not this machine's.
     #[error(
         "the demo's instance {name} cannot listen on {address}: {source}. Linux has all of 127.0.0.0/8; \
@@ -148,17 +143,17 @@ async fn run_daemon(
 }
 
 fn write_files(listen: SocketAddr, directory: &Directory, stages: &Stages) -> Result<(), DemoError> {
-    let key = |path: PathBuf| move |source| DemoError::Key { path, source };
-    let daemon_keys = daemon::public_keys(&directory.data()).map_err(key(directory.data()))?;
-    let user_key = keys::load_or_create(&directory.user_key(), "drawbridge demo user")
-        .map_err(key(directory.user_key()))?;
+    let host_ca = HostKey::load_or_create(&directory.host_ca_key(), "drawbridge host CA")?;
+    let host_key = HostKey::load_or_create(&directory.host_key(), "drawbridge")?;
+    // The same kind of file: an Ed25519 key that only its owner reads.
+    let user_key = HostKey::load_or_create(&directory.user_key(), "drawbridge demo user")?;
     directory.write(&Facts {
         listen,
         endpoint_url: stages.endpoint_url().to_owned(),
         region: cast::REGION,
-        user_key,
-        host_ca: daemon_keys.host_ca,
-        host_key: daemon_keys.host_key,
+        user_key: format!("{} demo", user_key.public_line()),
+        host_ca: host_ca.public_line(),
+        host_key: host_key.public_line(),
     })?;
     Ok(())
 }

@@ -11,8 +11,9 @@ use super::DemoError;
 use super::aws::{Faults, LookAlike};
 use super::cast::{PARTS, Part, Stage, world};
 use super::files::Directory;
-use super::instance::{Bound, HostKey};
+use super::instance::Bound;
 use crate::clock::SystemClock;
+use crate::ssh::HostKey;
 
 /// Everything around the daemon, running.
 #[derive(Debug)]
@@ -75,8 +76,7 @@ impl Actor {
         let refused = |source| DemoError::Instance { name: part.name, address: part.private_ip, source };
         let bound = Bound::at(part.private_ip).await.map_err(refused)?;
         let path = directory.instances().join(format!("{}_host_ed25519", part.name));
-        let host_key =
-            HostKey::load_or_create(&path, part.name).map_err(|source| DemoError::Key { path, source })?;
+        let host_key = HostKey::load_or_create(&path, part.name)?;
         Ok(Self { part, bound, host_key })
     }
 

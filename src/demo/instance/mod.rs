@@ -10,6 +10,7 @@ mod modes;
 mod processes;
 mod program;
 mod pty;
+mod requests;
 mod server;
 mod sftp;
 mod ssh;
@@ -18,4 +19,3 @@ mod tests;
 
 pub use program::{Host, ProgramControl, PtyRequest, RunningProgram, Start};
 pub use server::Bound;
-pub use ssh::HostKey;

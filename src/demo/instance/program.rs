@@ -204,9 +204,9 @@ impl ProgramControl {
 
     /// Waits for the program's end. Read its outputs to their ends first: what they still hold
     /// does not keep this waiting.
-    pub async fn wait(&mut self) -> Exit {
+    pub async fn wait(&self) -> Exit {
         let killed = || Exit::Signal { name: "KILL".to_owned(), core_dumped: false };
-        match self.exit.wait_for(Option::is_some).await {
+        match self.exit.clone().wait_for(Option::is_some).await {
             Ok(exit) => exit.clone().unwrap_or_else(killed),
             Err(_) => killed(),
         }

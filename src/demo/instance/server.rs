@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::program::Host;
-use super::ssh::{self, HostKey};
+use super::ssh;
 use crate::demo::aws::World;
 use crate::domain::InstanceId;
+use crate::ssh::HostKey;
 
 /// The most connections that one instance serves at a time.
 const CONNECTIONS_MAX: usize = 256;
@@ -34,7 +35,7 @@ pub(super) struct Instance {
     pub(super) id: InstanceId,
     pub(super) world: Arc<World>,
     pub(super) host: Host,
-    pub(super) host_key: HostKey,
+    pub(super) host_key: Arc<HostKey>,
 }
 
 impl Bound {
@@ -64,7 +65,7 @@ impl Bound {
         shutdown: CancellationToken,
     ) {
         let host = Host::new(motd(name, &id), shutdown.clone());
-        let instance = Arc::new(Instance { id, world, host: host.clone(), host_key });
+        let instance = Arc::new(Instance { id, world, host: host.clone(), host_key: Arc::new(host_key) });
         let connections = TaskTracker::new();
         shutdown.run_until_cancelled(self.accept(&instance, &connections, &shutdown)).await;
         connections.close();
@@ -98,7 +99,7 @@ impl Bound {
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, instance: &Instance) {
+async fn connection(stream: TcpStream, peer: SocketAddr, instance: &Arc<Instance>) {
     // Without this, keystrokes wait for acknowledgements; a session works either way.
     stream.set_nodelay(true).unwrap_or_default();
     ssh::serve(stream, peer, instance).await;

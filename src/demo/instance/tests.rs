@@ -59,8 +59,7 @@ async fn a_clients_signal_reaches_the_command() {
     program.control.signal("NONSENSE");
     program.control.signal("TERM");
     assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("got it"));
-    let mut control = program.control;
-    assert_eq!(control.wait().await, Exit::Status { code: 9 });
+    assert_eq!(program.control.wait().await, Exit::Status { code: 9 });
 }
 
 #[tokio::test]
@@ -150,7 +149,7 @@ async fn everything_a_program_started_is_gone_when_it_is_dropped() {
 async fn programs_end_with_the_demo() {
     let shutdown = CancellationToken::new();
     let host = Host::new("", shutdown.clone());
-    let mut program = host.start(exec("sleep 1000"), None, vec![]).expect("started");
+    let program = host.start(exec("sleep 1000"), None, vec![]).expect("started");
     shutdown.cancel();
     assert_eq!(program.control.wait().await, Exit::Signal { name: "HUP".to_owned(), core_dumped: false });
     host.ended().await;
