@@ -7,6 +7,8 @@
 //! the demo, whatever the login is called.
 
 mod modes;
+#[cfg(test)]
+mod openssh_tests;
 mod processes;
 mod program;
 mod pty;

@@ -33,6 +33,7 @@ pub struct Bound {
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: InstanceId,
+    pub(super) name: &'static str,
     pub(super) world: Arc<World>,
     pub(super) host: Host,
     pub(super) host_key: Arc<HostKey>,
@@ -65,7 +66,8 @@ impl Bound {
         shutdown: CancellationToken,
     ) {
         let host = Host::new(motd(name, &id), shutdown.clone());
-        let instance = Arc::new(Instance { id, world, host: host.clone(), host_key: Arc::new(host_key) });
+        let instance =
+            Arc::new(Instance { id, name, world, host: host.clone(), host_key: Arc::new(host_key) });
         let connections = TaskTracker::new();
         shutdown.run_until_cancelled(self.accept(&instance, &connections, &shutdown)).await;
         connections.close();

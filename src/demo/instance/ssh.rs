@@ -26,15 +26,16 @@ const LOGIN_GRACE: Duration = Duration::from_secs(30);
 /// The most attempts to authenticate on one connection, as OpenSSH has it.
 const ATTEMPTS_MAX: usize = 6;
 
-/// The most variables that one channel may set.
+/// The most variables that one channel may set, and the most bytes that one may have with its name.
 const VARIABLES_MAX: usize = 128;
+const VARIABLE_LENGTH_MAX: usize = 16 * 1024;
 
 /// How much is read from a program at once, in bytes.
 const PIECE: usize = 32 * 1024;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, instance: &Arc<Instance>) {
-    let env = connection_env(&stream, peer);
+    let env = connection_env(&stream, peer, instance.name);
     let Ok(Some(connection)) = timeout(LOGIN_GRACE, log_in(stream, instance)).await else { return };
     let mut channels = JoinSet::new();
     while let Ok(event) = connection.next().await {
@@ -91,8 +92,9 @@ async fn attempt(client: &Unauthenticated, instance: &Instance) -> Option<bool> 
     Some(false)
 }
 
-/// What sshd tells programs about the connection.
-fn connection_env(stream: &TcpStream, peer: SocketAddr) -> Vec<(String, Vec<u8>)> {
+/// What sshd tells programs about the connection, and which instance this is: the machine is the
+/// same for all.
+fn connection_env(stream: &TcpStream, peer: SocketAddr, name: &str) -> Vec<(String, Vec<u8>)> {
     let Ok(local) = stream.local_addr() else { return Vec::new() };
     let (client, port) = (peer.ip(), peer.port());
     let connection = format!("{client} {port} {} {}", local.ip(), local.port());
@@ -100,6 +102,7 @@ fn connection_env(stream: &TcpStream, peer: SocketAddr) -> Vec<(String, Vec<u8>)
     vec![
         ("SSH_CONNECTION".to_owned(), connection.into_bytes()),
         ("SSH_CLIENT".to_owned(), client.into_bytes()),
+        ("DRAWBRIDGE_DEMO_INSTANCE".to_owned(), name.as_bytes().to_vec()),
     ]
 }
 
@@ -115,18 +118,16 @@ impl Session {
         while let Some(event) = self.channel.recv().await {
             // Data before there is a program has nobody to go to.
             let ChannelEvent::Request(request) = event else { continue };
-            match requests::read(&request.name, &request.payload) {
-                Asked::Start(start) => match self.start(start, &instance) {
-                    Some(program) => {
-                        answer(&self.channel, &request, true);
-                        return run_program(&self.channel, program).await;
-                    }
-                    None => answer(&self.channel, &request, false),
-                },
-                asked => {
-                    let prepared = self.prepare(asked);
-                    answer(&self.channel, &request, prepared);
+            let asked = requests::read(&request.name, &request.payload);
+            if let Asked::Start(start) = asked {
+                let program = self.start(start, &instance);
+                answer(&self.channel, &request, program.is_some());
+                if let Some(program) = program {
+                    return run_program(&self.channel, program).await;
                 }
+            } else {
+                let prepared = self.prepare(asked);
+                answer(&self.channel, &request, prepared);
             }
         }
     }
@@ -135,7 +136,7 @@ impl Session {
     fn prepare(&mut self, asked: Asked) -> bool {
         match asked {
             Asked::Pty(pty) => self.pty = Some(pty),
-            Asked::Env(name, value) if self.env.len() < VARIABLES_MAX => self.env.push((name, value)),
+            Asked::Env(name, value) if self.takes(&name, &value) => self.env.push((name, value)),
             Asked::WindowChange { columns, rows } => {
                 if let Some(pty) = &mut self.pty {
                     (pty.columns, pty.rows) = (columns, rows);
@@ -144,6 +145,10 @@ impl Session {
             Asked::Env(..) | Asked::Signal(_) | Asked::Start(_) | Asked::Unknown => return false,
         }
         true
+    }
+
+    fn takes(&self, name: &str, value: &[u8]) -> bool {
+        self.env.len() < VARIABLES_MAX && name.len().saturating_add(value.len()) <= VARIABLE_LENGTH_MAX
     }
 
     fn start(&mut self, start: Start, instance: &Instance) -> Option<RunningProgram> {
