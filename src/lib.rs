@@ -14,3 +14,5 @@ pub mod domain;
 pub mod policy;
 pub mod problem;
 pub mod store;
+pub mod tasks;
+pub mod telemetry;
