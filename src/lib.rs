@@ -8,9 +8,13 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod audit;
 pub mod clock;
 pub mod domain;
 pub mod policy;
 pub mod problem;
 pub mod signature;
 pub mod ssh;
+pub mod store;
+pub mod tasks;
+pub mod telemetry;
