@@ -9,6 +9,7 @@
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod policy;
 pub mod problem;
