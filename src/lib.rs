@@ -8,6 +8,7 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
