@@ -57,7 +57,6 @@ pub struct Permit {
 }
 
 impl Permit {
-    #[expect(dead_code, reason = "the engine that decides is the next commit")]
     pub(super) fn grant(question: &Question<'_>, limits: Limits, rules: Vec<RuleId>) -> Self {
         Self {
             identity: Arc::clone(question.identity),
