@@ -223,9 +223,8 @@ impl Part {
     /// The condition as Cedar writes it.
     fn text(&self) -> String {
         let rule = self.policy().map(|policy| policy.to_string()).unwrap_or_default();
-        let condition = rule.split_once("when {").map_or(rule.as_str(), |(_, rest)| rest);
-        let condition = condition.trim_end().trim_end_matches(';').trim_end().trim_end_matches('}');
-        condition.split_whitespace().collect::<Vec<_>>().join(" ")
+        let condition = rule.split_once("when {").map_or(rule.as_str(), |(_, rest)| rest).trim();
+        condition.strip_suffix("};").unwrap_or(condition).trim().to_owned()
     }
 }
 
@@ -233,7 +232,9 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let groups = if self.groups.is_empty() { "none".to_owned() } else { self.groups.join(", ") };
         writeln!(f, "{} (groups: {groups}), from {} by {}", self.user, self.client_addr, self.auth_method)?;
-        write!(f, "on {} ({}) as {}: {}", self.target, self.target_id, self.login, self.action.kind())?;
+        // Whoever may tag instances writes the name, so it is not trusted with the terminal.
+        let target = self.target.escape_debug();
+        write!(f, "on {target} ({}) as {}: {}", self.target_id, self.login, self.action.kind())?;
         match &self.action {
             Action::Exec { command } => write!(f, " `{}`", command.escape_debug())?,
             Action::Subsystem { name } => write!(f, " `{}`", name.escape_debug())?,

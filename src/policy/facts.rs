@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PrincipalConstraint, Request,
+    RestrictedExpression, Schema,
 };
 use jiff::Timestamp;
 
@@ -84,6 +85,22 @@ impl<'a> Scene<'a> {
         entities.push(instance(resource.clone(), target)?);
         let entities = vocabulary.actions.clone().add_entities(entities, None).map_err(FactsError::new)?;
         Ok(Self { vocabulary, identity, principal, resource, entities })
+    }
+
+    /// Whether a rule's scope takes in the person.
+    pub(super) fn is_one_of(&self, principals: &PrincipalConstraint) -> bool {
+        let is_in = |group: &EntityUid| {
+            *group == self.principal || self.entities.is_ancestor_of(group, &self.principal)
+        };
+        match principals {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::Eq(one) => *one == self.principal,
+            PrincipalConstraint::In(group) => is_in(group),
+            PrincipalConstraint::Is(of_type) => of_type == self.principal.type_name(),
+            PrincipalConstraint::IsIn(of_type, group) => {
+                of_type == self.principal.type_name() && is_in(group)
+            }
+        }
     }
 
     /// The request for one login, action and instant.

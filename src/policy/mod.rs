@@ -17,6 +17,7 @@ mod lexer;
 mod named;
 mod parse;
 mod permit;
+mod reach;
 mod report;
 mod rule;
 mod table;
@@ -35,7 +36,6 @@ pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
 pub use rule::{Effect, Place, Rule};
 pub use table::{TableReport, run_table};
 
-use crate::domain::Action;
 use crate::problem::Problem;
 use facts::Vocabulary;
 use parse::Source;
@@ -46,7 +46,6 @@ pub struct Policy {
     set: PolicySet,
     rules: Vec<Rule>,
     by_id: HashMap<PolicyId, usize>,
-    probes: Vec<Action>,
     levels: usize,
     warnings: Vec<Problem>,
 }
@@ -75,7 +74,6 @@ impl Policy {
         let index = |(index, rule): (usize, &Rule)| (PolicyId::new(&rule.id.0), index);
         Ok(Self {
             by_id: parsed.rules.iter().enumerate().map(index).collect(),
-            probes: decide::probes(&parsed.rules),
             vocabulary,
             set: parsed.set,
             rules: parsed.rules,

@@ -1,6 +1,7 @@
 //! Policy files → rules, or every mistake in them with its place.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use cedar_policy::{PolicyId, PolicySet, ValidationMode, Validator};
@@ -15,7 +16,7 @@ use super::rule::{Effect, Place, Rule};
 use crate::problem::{Problem, position};
 
 /// The largest policy file, in bytes.
-const FILE_SIZE_MAX: usize = 1 << 20;
+const FILE_SIZE_MAX: u64 = 1 << 20;
 
 /// One policy file's text.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Source>, Vec<Problem>> {
 }
 
 fn read_one(file: &Path) -> Result<String, Problem> {
-    let bytes = std::fs::read(file).map_err(|error| {
+    let bytes = read_bounded(file).map_err(|error| {
         Problem::new(file, format!("the policy file cannot be read: {error}"))
             .with_hint("check the path and that drawbridge's user may read it")
     })?;
@@ -57,6 +58,13 @@ fn read_one(file: &Path) -> Result<String, Problem> {
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
         Problem::new(file, "the policy file is not UTF-8 text").at_line(line)
     })
+}
+
+/// Reads no more than it takes to see that a file is too large.
+fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Parses and validates; all files are one policy.
@@ -131,6 +139,7 @@ impl Reading {
         let rule = Rule {
             id: RuleId(annotations.id.unwrap_or_else(|| ordinal_id(&source.name, ordinal))),
             effect,
+            principals: policy.principal_constraint(),
             place: Place { file: source.name.clone(), line, column },
             description: annotations.description,
             limits: annotations.limits,
@@ -203,24 +212,30 @@ impl Reading {
     }
 
     fn finish(mut self, sources: &[Source]) -> Result<Parsed, Vec<Problem>> {
+        sort(&mut self.warnings, sources);
         if self.problems.is_empty() {
             let (set, _) = self.cedar_set();
             let rules = self.drafts.into_iter().map(|draft| draft.rule).collect();
             return Ok(Parsed { rules, set, warnings: self.warnings, levels: self.levels });
         }
-        let file_order = |origin: &Path| sources.iter().position(|source| source.name == origin);
-        self.problems.sort_by_cached_key(|problem| {
-            (file_order(&problem.origin), problem.line, problem.column, problem.message.clone())
-        });
-        // Cedar checks a rule once for each action it may be about, and may complain as often.
-        self.problems.dedup_by(|next, first| same_complaint(first, next));
+        sort(&mut self.problems, sources);
         Err(self.problems)
     }
 }
 
+/// Orders problems by place. Cedar checks a rule once for each action it may be about, and may
+/// complain as often; once is enough.
+fn sort(problems: &mut Vec<Problem>, sources: &[Source]) {
+    let file_order = |origin: &Path| sources.iter().position(|source| source.name == origin);
+    problems.sort_by_cached_key(|problem| {
+        (file_order(&problem.origin), problem.line, problem.column, problem.message.clone())
+    });
+    problems.dedup_by(|next, first| same_complaint(first, next));
+}
+
 /// The levels of the deepest rule, if the text is within bounds.
 fn check_bounds(source: &Source) -> Result<usize, Problem> {
-    if source.text.len() > FILE_SIZE_MAX {
+    if source.text.len() as u64 > FILE_SIZE_MAX {
         return Err(Problem::new(&source.name, "the policy file is larger than 1 MiB")
             .with_hint("split it into several files; all of them are one policy"));
     }

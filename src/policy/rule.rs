@@ -64,4 +64,7 @@ pub struct Rule {
     /// What its conditions compare logins, commands and subsystems with.
     #[serde(skip)]
     pub(super) named: super::named::Named,
+    /// Whom it is about, as far as its scope says.
+    #[serde(skip)]
+    pub(super) principals: cedar_policy::PrincipalConstraint,
 }

@@ -43,9 +43,10 @@ impl fmt::Display for TableReport {
             let ids: Vec<String> = self.untested.iter().map(ToString::to_string).collect();
             writeln!(f, "No case is decided by these rules: {}.", ids.join(", "))?;
         }
-        match self.failures.len() {
-            0 => writeln!(f, "All {} cases are decided as expected.", self.cases),
-            failed => writeln!(f, "{failed} of {} cases are decided differently.", self.cases),
+        match (self.failures.len(), self.cases) {
+            (0, 1) => writeln!(f, "The only case is decided as expected."),
+            (0, cases) => writeln!(f, "All {cases} cases are decided as expected."),
+            (failed, cases) => writeln!(f, "Decided differently: {failed} of {cases}."),
         }
     }
 }

@@ -102,6 +102,15 @@ fn where_no_rule_permits_the_rules_about_the_user_say_what_is_missing() {
 }
 
 #[test]
+fn conditions_are_quoted_whole_and_names_cannot_drive_the_terminal() {
+    let policy = policy(r#"permit (principal, action, resource) when { { a: "x  y" } == { a: "b" } };"#);
+    let question = asks(identity("alice", &[]), Action::Shell).on(target("web\u{1b}[2J", &[]));
+    let text = policy.explain(&question.question()).to_string();
+    assert!(text.ends_with("this does not hold: {a: \"x  y\"} == {a: \"b\"}\n"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
 fn an_explanation_is_also_for_programs() {
     let question = asks(identity("mallory", &[]), exec("ls"));
     let explanation = policy("").explain(&question.question());
@@ -126,4 +135,17 @@ fn an_explanation_is_also_for_programs() {
       "near_misses": []
     }
     "#);
+}
+
+#[test]
+fn limits_are_milliseconds_for_programs() {
+    let question = asks(identity("alice", &["eng"]), Action::Shell);
+    let explanation = policy(RULES).explain(&question.question());
+    assert_eq!(
+        serde_json::to_value(explanation.outcome).expect("json"),
+        serde_json::json!({
+            "decision": "permitted",
+            "limits": { "max_session_ms": 28_800_000, "idle_ms": 5_400_000 }
+        })
+    );
 }

@@ -86,7 +86,7 @@ rule = "night"
     cases.toml:14: alice, shell on i-00000000000000000 as ec2-user: expected a permit, but no rule permits it
     cases.toml:18: at night: expected rule `night` to decide, but `no-root` forbids
     No case is decided by these rules: night.
-    4 of 4 cases are decided differently.
+    Decided differently: 4 of 4.
     ");
 }
 
