@@ -20,6 +20,12 @@ fn an_empty_policy_refuses_everything() {
 }
 
 #[test]
+fn a_policy_is_shared_between_threads() {
+    fn shared<T: Send + Sync + std::fmt::Debug + 'static>(_: &T) {}
+    shared(&policy(""));
+}
+
+#[test]
 fn a_permit_carries_what_was_asked_and_which_rules_allowed_it() {
     let policy = policy(
         r#"
