@@ -8,6 +8,7 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod auth;
 pub mod clock;
 pub mod domain;
 pub mod policy;
