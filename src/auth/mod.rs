@@ -24,6 +24,7 @@ mod failure;
 mod files;
 mod krl;
 mod options;
+mod refresh;
 mod revocation;
 mod users_file;
 

@@ -25,7 +25,9 @@ pub(super) struct UserEntry {
 pub(super) fn parse(origin: &Path, text: &str) -> (Vec<UserEntry>, Vec<Problem>) {
     let mut parser = Parser { origin, text, problems: Vec::new() };
     let users = parser.file();
-    (users, parser.problems)
+    let mut problems = parser.problems;
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    (users, problems)
 }
 
 /// A table's entries: name and value, each with its place.
@@ -230,7 +232,11 @@ impl Parser<'_> {
         if let Some(table) = as_table(value) {
             return Some(table);
         }
-        self.problem_with_hint(value.span(), format!("{what} should be a table"), "write it as [users.NAME]");
+        self.problem_with_hint(
+            value.span(),
+            format!("{what} should be a table"),
+            "write it under a heading in square brackets, such as [users.alice]",
+        );
         None
     }
 

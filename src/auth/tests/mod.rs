@@ -4,6 +4,7 @@ mod certificates;
 mod files;
 mod hostile;
 mod keys;
+mod refresh;
 mod revocation;
 
 use super::{Accepted, AuthFailure, Directory, IdentitySources, KeyAttempt};
