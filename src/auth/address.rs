@@ -85,6 +85,9 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
             "has {text:?}, which is no address, network or address wildcard; host names are not looked up"
         )
     })?;
+    if matches!(network.addr(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+        return Err(format!("has {text:?}; write the IPv4 network itself"));
+    }
     if network.addr() == network.network() {
         Ok(network)
     } else {

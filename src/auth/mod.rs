@@ -16,6 +16,7 @@
 //! an identity may do (policy does), or speak to the network: no host name is ever looked up.
 
 mod address;
+mod attempt;
 mod authenticate;
 mod authorized_key;
 mod certificate;
@@ -28,7 +29,7 @@ mod refresh;
 mod revocation;
 mod users_file;
 
-pub use authenticate::{Accepted, KEY_BLOB_BYTES_MAX, KeyAttempt, PublicKeyInfo, parse_public_key};
+pub use attempt::{Accepted, KEY_BLOB_BYTES_MAX, KeyAttempt, PublicKeyInfo, parse_public_key};
 pub use certificate::Extensions;
 pub use directory::{Directory, IdentitySources, User};
 pub use failure::AuthFailure;
