@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod domain;
