@@ -79,6 +79,14 @@ pub fn algorithm_of(signature_blob: &[u8]) -> Option<&str> {
     leading_name(signature_blob)
 }
 
+/// Whether an algorithm that was announced for a public key request (RFC 4252 §7) belongs to a key
+/// of that kind, which came plain or as a certificate. `ssh-rsa` belongs to none: it means SHA-1.
+#[must_use]
+pub fn algorithm_suits(algorithm: &str, kind: KeyKind, certificate: bool) -> bool {
+    algorithm.contains("-cert-v01@") == certificate
+        && SignatureAlgorithm::from_announced(algorithm).is_some_and(|algorithm| algorithm.suits(kind))
+}
+
 /// Names have at most 64 characters, all printable ASCII (RFC 4251 §6).
 fn leading_name(blob: &[u8]) -> Option<&str> {
     let name = Reader::new(blob).text().ok()?;

@@ -62,6 +62,12 @@ impl Unverified {
         self.connection.shared.lock().transport.peer_host_key().cloned().unwrap_or_default()
     }
 
+    /// What the server calls itself, such as `SSH-2.0-OpenSSH_9.2`.
+    #[must_use]
+    pub fn server_ident(&self) -> String {
+        self.connection.shared.lock().transport.peer_ident().unwrap_or_default().to_owned()
+    }
+
     #[cfg(test)]
     pub(super) fn dangerous_inner(&self) -> &Shared {
         &self.connection.shared

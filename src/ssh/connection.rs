@@ -599,6 +599,15 @@ impl Inner {
             (numbers::CHANNEL_REQUEST, Phase::Open) => {
                 let name = fields.utf8()?.to_owned();
                 let want_reply = fields.boolean()?;
+                // A sign of life is given at once, whether or not anyone reads this channel: sshd asks
+                // for one here (ClientAliveInterval), and a stalled reader must not cost the connection.
+                if name == "keepalive@openssh.com" {
+                    let remote_id = channel.remote_id;
+                    if want_reply {
+                        self.send(message(numbers::CHANNEL_FAILURE).uint32(remote_id), &[]);
+                    }
+                    return Ok(());
+                }
                 let payload = Bytes::copy_from_slice(fields.rest());
                 channel.take_request(ChannelRequest { name, want_reply, payload })?;
             }
