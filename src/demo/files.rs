@@ -191,7 +191,8 @@ impl Directory {
              [policy]\nfiles = [{}]\n\n\
              [aws]\nendpoint_url = {}\n\n\
              [[inventory.accounts]]\nalias = \"demo\"\nregions = [{}]\n\n\
-             [audit]\nfile = {}\n",
+             [audit]\nfile = {}\n\n\
+             [log]\nlevel = \"warn\"\n",
             toml_string(&facts.listen.to_string()),
             path(self.data()),
             path(self.file("users.toml")),

@@ -45,13 +45,13 @@ pub struct DemoOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The daemon's address is taken.
-    #[error("{addr} is in use by another program: end it, or choose another address with --listen")]
+    #[error("{addr} is in use by another program: end it, or choose another address with --listen.")]
     InUse {
         /// The address.
         addr: SocketAddr,
     },
     /// The daemon's address cannot be listened on.
-    #[error("the demo cannot listen on {addr}: {source}")]
+    #[error("The demo cannot listen on {addr}: {source}.")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -59,15 +59,15 @@ pub enum DemoError {
         source: io::Error,
     },
     /// The directory cannot be used.
-    #[error("the demo's directory cannot be used: {0}")]
+    #[error("The demo's directory cannot be used: {0}.")]
     Directory(#[from] DirectoryError),
     /// A key file cannot be used.
-    #[error(transparent)]
+    #[error("The demo's keys cannot be used: {0}.")]
     Key(#[from] HostKeyError),
     /// An instance's address is not this machine's.
     #[error(
-        "the demo's instance {name} cannot listen on {address}: {source}. Linux has all of 127.0.0.0/8; \
-         on macOS add the address first, with: sudo ifconfig lo0 alias {address}"
+        "The demo's instance {name} cannot listen on {address}: {source}. Linux has all of 127.0.0.0/8; \
+         on macOS add the address first, with: sudo ifconfig lo0 alias {address}."
     )]
     Instance {
         /// The instance's name.
@@ -78,13 +78,13 @@ pub enum DemoError {
         source: io::Error,
     },
     /// The AWS look-alike could not be started.
-    #[error(transparent)]
+    #[error("The demo cannot go on: {0}.")]
     LookAlike(#[from] aws::LookAlikeError),
     /// The daemon could not be started, or failed.
-    #[error("the bastion could not run: {0}")]
+    #[error("The bastion could not run: {0}.")]
     Daemon(String),
     /// The system does not let us wait for signals, or the output is closed.
-    #[error("the demo could not go on: {0}")]
+    #[error("The demo cannot go on: {0}.")]
     Io(#[from] io::Error),
 }
 
@@ -233,7 +233,12 @@ impl Interrupts {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::auth::{self, IdentitySources};
+    use crate::config::{Config, Overrides};
+    use crate::policy::Policy;
 
     /// Collects what is written, and tells when it ends in `ready`.
     struct Screen(Vec<u8>, Option<oneshot::Sender<String>>);
@@ -252,6 +257,20 @@ mod tests {
         }
     }
 
+    /// Holds what was written against the rooms that read it.
+    fn the_daemon_would_start_with(directory: &Path) {
+        let path = directory.join("drawbridge.toml");
+        let config =
+            Config::load(Some(&path), std::iter::empty(), &Overrides::default()).expect("a sound config");
+        assert_eq!(config.audit.file, directory.join("audit.jsonl"));
+        assert_eq!(config.server.host_ca_key, directory.join("data/host_ca_ed25519"));
+        assert_eq!(config.server.host_key, directory.join("data/host_ed25519"));
+        let users = IdentitySources { users_file: config.identity.users, ..IdentitySources::default() };
+        assert_eq!(auth::Directory::load(&users).expect("sound users").users().count(), 1);
+        let policy = Policy::load(&config.policy.files).expect("a sound policy");
+        assert_eq!((policy.rules().len(), policy.warnings()), (2, [].as_slice()));
+    }
+
     #[tokio::test]
     async fn the_demo_gets_ready_in_a_directory_twice_and_ends_when_told() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -265,6 +284,7 @@ mod tests {
             let (ended, text) =
                 tokio::join!(run_until(options, Interrupts(interrupts), &mut screen), async {
                     let text = is_ready.await.expect("ready");
+                    the_daemon_would_start_with(directory.path());
                     interrupt.send(()).await.expect("it listens");
                     text
                 });
@@ -285,7 +305,9 @@ mod tests {
         let error = run(DemoOptions { dir: Some(dir.clone()), listen }, &mut out).await.expect_err("in use");
         assert_eq!(
             error.to_string(),
-            format!("{listen} is in use by another program: end it, or choose another address with --listen")
+            format!(
+                "{listen} is in use by another program: end it, or choose another address with --listen."
+            )
         );
         assert!(out.is_empty() && !dir.exists(), "something was made all the same");
     }
