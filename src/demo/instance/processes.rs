@@ -14,6 +14,10 @@ pub(super) const MARK_VARIABLE: &str = "DRAWBRIDGE_DEMO_PROGRAM";
 /// How often the search is repeated: a process may be starting another while it is ended.
 const PASSES_MAX: usize = 20;
 
+/// How many searches in a row must find nothing: in the middle of an exec, a process has no
+/// environment to show.
+const CLEAN_PASSES: usize = 2;
+
 /// How long ended processes get to disappear between two searches.
 const PASS_PAUSE: Duration = Duration::from_millis(10);
 
@@ -44,8 +48,10 @@ impl Mark {
 
     /// Ends every process that carries the mark, without asking.
     pub(super) async fn end_all(&self) {
+        let mut clean = 0;
         for _ in 0..PASSES_MAX {
-            if self.signal(Signal::KILL) == 0 {
+            clean = if self.signal(Signal::KILL) == 0 { clean + 1 } else { 0 };
+            if clean == CLEAN_PASSES {
                 return;
             }
             tokio::time::sleep(PASS_PAUSE).await;

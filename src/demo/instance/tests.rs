@@ -120,8 +120,10 @@ async fn jobs_that_a_terminals_shell_leaves_do_not_hold_the_channel_open() {
 }
 
 /// Whether a process runs; a zombie does not.
-fn runs(pid: &str) -> bool {
-    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+pub(super) fn runs(pid: &str) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The state follows the name, which stands in brackets.
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 #[tokio::test]
