@@ -167,23 +167,32 @@ fn announce(
 ) -> io::Result<()> {
     let config = shell_quoted(&directory.ssh_config().to_string_lossy());
     let audit = shell_quoted(&directory.audit().to_string_lossy());
-    let directory = directory.path().display();
     let endpoint = stages.endpoint_url();
-    write!(
-        out,
-        "drawbridge listens on {listen}; keys and files are in {directory}\n\n  \
-         ssh -F {config} web-1                   a shell, by jump\n  \
-         ssh -F {config} web-1.direct            the same, by direct addressing\n  \
-         ssh -F {config} db-1 uname -a           a command\n  \
-         scp -F {config} /etc/hostname db-1:/tmp/   a file\n  \
-         rsync -e 'ssh -F {config}' -a FROM/ web-1:TO/\n  \
-         ssh -F {config} vault-1                 refused: the policy forbids it\n  \
-         ssh -F {config} old-1                   refused: it is stopped\n  \
-         tail -f {audit}\n  \
-         curl -d '{{\"eic\":{{\"throttle\":true}}}}' {endpoint}/_faults   make AWS throttle; '{{}}' ends it\n\n\
-         Ctrl-C ends the demo.\nready\n"
-    )?;
+    let commands = [
+        ("a shell on an instance, by jump", format!("ssh -F {config} web-1")),
+        ("the same, by direct addressing", format!("ssh -F {config} web-1.direct")),
+        ("a command, and files", format!("ssh -F {config} db-1 uname -a")),
+        ("", format!("scp -F {config} /etc/services db-1:/tmp/services.copy")),
+        ("", format!("rsync -a -e \"ssh -F {config}\" /etc/services web-1:/tmp/services.copy")),
+        ("refused: the policy forbids it", format!("ssh -F {config} vault-1")),
+        ("refused: the instance is stopped", format!("ssh -F {config} old-1")),
+        ("what the auditor sees", format!("tail -f {audit}")),
+        ("make AWS throttle; the second ends that", fault(endpoint, r#"{"eic":{"throttle":true}}"#)),
+        ("", fault(endpoint, "{}")),
+    ];
+    writeln!(out, "drawbridge listens on {listen}.\nKeys and files are in {}\n", directory.path().display())?;
+    for (what, command) in commands {
+        if !what.is_empty() {
+            writeln!(out, "# {what}")?;
+        }
+        writeln!(out, "{command}")?;
+    }
+    writeln!(out, "\nCtrl-C ends the demo.\nready")?;
     out.flush()
+}
+
+fn fault(endpoint: &str, json: &str) -> String {
+    format!("curl -d '{json}' {endpoint}/_faults")
 }
 
 /// A path for a shell, quoted where it needs to be.
