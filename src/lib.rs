@@ -8,7 +8,10 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod aws;
 pub mod clock;
+pub mod credential;
 pub mod domain;
 pub mod policy;
 pub mod problem;
+pub mod target;
