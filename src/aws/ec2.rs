@@ -1,12 +1,12 @@
 //! The inventory of one account and region, from DescribeInstances.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
-use aws_sdk_ec2::operation::describe_instances::builders::DescribeInstancesFluentBuilder;
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::operation::describe_instances::paginator::DescribeInstancesPaginator;
+use aws_sdk_ec2::operation::describe_instances::{DescribeInstancesError, DescribeInstancesOutput};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -14,14 +14,15 @@ use super::access::PlaceClients;
 use super::fault::Fault;
 use super::images::ImageNames;
 use super::instances::{PortRule, targets};
-use crate::domain::{InstanceId, Target, TargetRef};
+use super::question::{Question, questions};
+use crate::domain::{Target, TargetRef};
 use crate::target::{BoxFuture, Place, Source, SourceError, SourceErrorKind};
 
 const ACTION: &str = "ec2:DescribeInstances";
 /// EC2's largest page. One call without paging and filters draws from a smaller bucket.
 const PAGE_SIZE: i32 = 1000;
-/// What can be reached, or could be once it is started.
-const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
+/// Where more machines than this share a name, one more would help nobody.
+const LOOKUP_MAX: usize = 1000;
 /// The longest that finding image names may hold up a list.
 const IMAGES_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,7 +44,7 @@ impl Ec2Source {
     }
 
     async fn list_pages(&self, at_most: usize) -> Result<Vec<Target>, SourceError> {
-        let mut pages = self.request().into_paginator().page_size(PAGE_SIZE).send();
+        let mut pages = self.pages(&Question::Everything).send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Fault::of(&error).into_source_error(ACTION))?;
@@ -61,18 +62,14 @@ impl Ec2Source {
     async fn look_up(&self, wanted: &TargetRef) -> Result<Vec<Target>, SourceError> {
         let mut found = Vec::new();
         for question in questions(wanted.as_str()) {
-            let answer = self
-                .request()
-                .set_instance_ids(question.instance_ids())
-                .set_filters(Some(question.filters()));
-            match answer.send().await {
-                Ok(page) => self.add(&mut found, page),
-                Err(error) => {
-                    let fault = Fault::of(&error);
-                    let no_such_id = |code: &str| code.starts_with("InvalidInstanceID");
-                    if !fault.code.as_deref().is_some_and(no_such_id) {
-                        return Err(fault.into_source_error(ACTION));
-                    }
+            let mut pages = self.pages(&question).send();
+            while let Some(page) = pages.next().await {
+                match page {
+                    Ok(page) => self.add(&mut found, page),
+                    Err(error) => nothing_if_no_such_id(&error)?,
+                }
+                if found.len() > LOOKUP_MAX {
+                    break;
                 }
             }
             if !found.is_empty() {
@@ -83,8 +80,16 @@ impl Ec2Source {
         Ok(found)
     }
 
-    fn request(&self) -> DescribeInstancesFluentBuilder {
-        self.client.describe_instances().filters(filter("instance-state-name", STATES))
+    fn pages(&self, question: &Question) -> DescribeInstancesPaginator {
+        let ids = question.instance_ids();
+        // EC2 refuses a page size together with ids.
+        let page_size = if ids.is_none() { Some(PAGE_SIZE) } else { None };
+        self.client
+            .describe_instances()
+            .set_instance_ids(ids)
+            .set_filters(Some(question.filters()))
+            .set_max_results(page_size)
+            .into_paginator()
     }
 
     fn add(&self, found: &mut Vec<Target>, page: DescribeInstancesOutput) {
@@ -100,6 +105,15 @@ impl Ec2Source {
         }
         self.images.apply(found);
     }
+}
+
+type Failure = SdkError<DescribeInstancesError, HttpResponse>;
+
+/// An id that does not exist, or was never one, is an answer and no failure.
+fn nothing_if_no_such_id(error: &Failure) -> Result<(), SourceError> {
+    let fault = Fault::of(error);
+    let no_such_id = fault.code.as_deref().is_some_and(|code| code.starts_with("InvalidInstanceID"));
+    if no_such_id { Ok(()) } else { Err(fault.into_source_error(ACTION)) }
 }
 
 impl Source for Ec2Source {
@@ -129,70 +143,6 @@ impl Source for Ec2Source {
     }
 }
 
-/// One way to ask for a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Question {
-    Id(InstanceId),
-    Address(IpAddr),
-    DnsName(String),
-    NameTag(Vec<String>),
-}
-
-/// What to ask for a name, the most definite first; the first that finds something ends it.
-fn questions(name: &str) -> Vec<Question> {
-    let folded = name.to_ascii_lowercase();
-    if let Some(id) = InstanceId::parse(&folded) {
-        return vec![Question::Id(id)];
-    }
-    if let Ok(address) = folded.parse::<IpAddr>() {
-        return vec![Question::Address(address.to_canonical())];
-    }
-    // Filters take `*` and `?` as wildcards: such a name would list other people's machines.
-    if name.contains(['*', '?']) {
-        return Vec::new();
-    }
-    let mut questions: Vec<Question> =
-        address_in_dns_name(&folded).map(Question::Address).into_iter().collect();
-    if folded.ends_with(".internal") || folded.ends_with(".internal.") {
-        questions.push(Question::DnsName(folded.trim_end_matches('.').to_owned()));
-    }
-    // Tag filters are exact about case; the two most likely spellings go in one call.
-    let mut spellings = vec![name.to_owned(), folded];
-    spellings.dedup();
-    questions.push(Question::NameTag(spellings));
-    questions
-}
-
-/// `ip-10-0-0-1`, with or without a domain, names the address that it was given for.
-fn address_in_dns_name(folded: &str) -> Option<IpAddr> {
-    let host = folded.split('.').next()?.strip_prefix("ip-")?;
-    host.replace('-', ".").parse::<Ipv4Addr>().ok().map(IpAddr::V4)
-}
-
-impl Question {
-    fn instance_ids(&self) -> Option<Vec<String>> {
-        match self {
-            Self::Id(id) => Some(vec![id.as_str().to_owned()]),
-            Self::Address(_) | Self::DnsName(_) | Self::NameTag(_) => None,
-        }
-    }
-
-    fn filters(&self) -> Vec<Filter> {
-        let asked = match self {
-            Self::Id(_) => None,
-            Self::Address(IpAddr::V4(address)) => Some(filter("private-ip-address", [address.to_string()])),
-            Self::Address(IpAddr::V6(address)) => Some(filter("ipv6-address", [address.to_string()])),
-            Self::DnsName(name) => Some(filter("private-dns-name", [name])),
-            Self::NameTag(spellings) => Some(filter("tag:Name", spellings)),
-        };
-        asked.into_iter().chain([filter("instance-state-name", STATES)]).collect()
-    }
-}
-
-pub(super) fn filter<V: Into<String>>(name: &str, values: impl IntoIterator<Item = V>) -> Filter {
-    Filter::builder().name(name).set_values(Some(values.into_iter().map(Into::into).collect())).build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +151,8 @@ mod tests {
     use crate::aws::testing::{Reply, Seen, Stub, clients, instance_xml, page_xml};
     use crate::clock::HandSetClock;
     use crate::target::{Inventory, Resolution, Settings};
+
+    use crate::aws::question::STATES;
 
     async fn source(stub: &Stub) -> Ec2Source {
         Ec2Source::new(&clients(&stub.url).await, PortRule::default())
@@ -302,6 +254,14 @@ mod tests {
         let targets = source(&stub).await.list(10).await.expect("a page");
         let addresses: Vec<_> = targets.iter().map(|target| target.private_ip.to_string()).collect();
         assert_eq!(addresses, ["fd00::1", "fd00::2"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_could_steer_a_terminal_is_no_name() {
+        let item = instance_xml(1, "").replace("<value>web-1</value>", "<value>web&#27;[2J</value>");
+        let stub = Stub::answering(move |_: &Seen| Reply::xml(200, page_xml(&[item.clone()], None))).await;
+        let targets = source(&stub).await.list(10).await.expect("a page");
+        assert_eq!((targets[0].tags["Name"].as_str(), targets[0].name.as_deref()), ("web\u{1b}[2J", None));
     }
 
     #[tokio::test]
@@ -434,7 +394,7 @@ mod tests {
         let inventory =
             Inventory::new(sources, Settings::default(), HandSetClock::at("2026-11-22T10:00:00Z"));
         let before = resident_kib();
-        for round in 1..=5 {
+        for round in 1..=10 {
             let started = std::time::Instant::now();
             inventory.first_refresh().await;
             let took = started.elapsed();
@@ -453,28 +413,5 @@ mod tests {
         let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
         let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("VmRSS");
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-    }
-
-    #[test]
-    fn names_are_asked_for_in_the_most_definite_way() {
-        let address = |text: &str| Question::Address(text.parse().expect("an address"));
-        let tag = |spellings: &[&str]| Question::NameTag(spellings.iter().map(|&s| s.to_owned()).collect());
-        assert_eq!(questions("web-1"), [tag(&["web-1"])]);
-        assert_eq!(questions("Web-1"), [tag(&["Web-1", "web-1"])]);
-        assert_eq!(questions("10.0.0.1"), [address("10.0.0.1")]);
-        assert_eq!(questions("FD00::1"), [address("fd00::1")]);
-        assert_eq!(questions("ip-10-0-0-1"), [address("10.0.0.1"), tag(&["ip-10-0-0-1"])]);
-        assert!(matches!(questions("i-0123456789abcdef0").as_slice(), [Question::Id(_)]));
-        let resource_name = "i-0123456789abcdef0.eu-west-1.compute.internal";
-        assert_eq!(
-            questions(resource_name),
-            [Question::DnsName(resource_name.to_owned()), tag(&[resource_name])]
-        );
-    }
-
-    #[test]
-    fn wildcards_are_never_asked_for() {
-        assert_eq!(questions("*"), []);
-        assert_eq!(questions("web-?"), []);
     }
 }

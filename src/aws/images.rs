@@ -8,8 +8,8 @@ use aws_sdk_ec2::Client;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::ec2::filter;
 use super::fault::Fault;
+use super::question::filter;
 use crate::domain::Target;
 
 /// EC2 takes 200 values in one filter.

@@ -55,7 +55,7 @@ fn target(place: &Place, port_rule: &PortRule, account: &str, instance: Instance
         });
     Some(Target {
         id,
-        name: tags.get("Name").filter(|name| !name.is_empty()).cloned(),
+        name: tags.get("Name").filter(|name| is_printable(name)).cloned(),
         account: account.to_owned(),
         account_alias: place.account_alias.clone(),
         region: place.region.clone(),
@@ -74,6 +74,11 @@ fn target(place: &Place, port_rule: &PortRule, account: &str, instance: Instance
         state: state.unwrap_or_default(),
         tags,
     })
+}
+
+/// Names are shown in terminals, so one that could steer them is no name.
+fn is_printable(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(char::is_control)
 }
 
 /// The private IPv4 address, else the first IPv6 address.

@@ -15,6 +15,7 @@ mod fault;
 mod images;
 mod instance_connect;
 mod instances;
+mod question;
 mod whole_document;
 
 pub use access::{AssumeRole, AwsAccess, PlaceClients};

@@ -1,6 +1,6 @@
 //! The inventory: a copy of every place, and answers from it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub(super) lanes: Vec<Arc<Lane>>,
     pub(super) settings: Settings,
     pub(super) clock: SharedClock,
+    /// Held while a new copy is measured and stored.
+    pub(super) storing: Mutex<()>,
     places: Vec<Place>,
     lookups: Lookups,
 }
@@ -85,7 +87,7 @@ impl Inventory {
             .map(|source| Arc::new(Lane { source, catalogue: ArcSwapOption::empty() }))
             .collect();
         let lookups = Lookups::new(settings.lookup_memory, Arc::clone(&clock));
-        Self { inner: Arc::new(Inner { lanes, settings, clock, places, lookups }) }
+        Self { inner: Arc::new(Inner { lanes, settings, clock, storing: Mutex::new(()), places, lookups }) }
     }
 
     /// Says what a reference means: from the copies, else by a look-up.

@@ -1,12 +1,12 @@
 //! Keeping the copies fresh, and keeping the old one while that fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::catalogue::Catalogue;
 use super::inventory::{Inner, Inventory, Lane};
@@ -52,47 +52,61 @@ impl Inner {
         let mut failures = u32::from(lane.catalogue.load().is_none());
         loop {
             sleep(jittered(pause(interval, failures), rand::random_range(0.9..1.1))).await;
-            failures = match self.refresh(lane).await {
-                Ok(()) => 0,
-                Err(_) => failures.saturating_add(1),
-            };
+            match self.refresh(lane).await {
+                Ok(()) if failures > 0 => {
+                    info!(place = %lane.source.place(), failures, "inventory refreshes again");
+                    failures = 0;
+                }
+                Ok(()) => {}
+                Err(_) => failures = failures.saturating_add(1),
+            }
         }
     }
 
     /// One refresh of one place: a whole new copy, or the old one untouched.
     pub(super) async fn refresh(&self, lane: &Lane) -> Result<(), SourceErrorKind> {
         let started = Instant::now();
-        let place = lane.source.place();
-        let listed = self.list(lane).await;
-        match listed {
-            Ok(catalogue) => {
-                let instances = catalogue.targets.len();
-                let took_ms = started.elapsed().as_millis();
-                lane.catalogue.store(Some(Arc::new(catalogue)));
-                info!(%place, instances, took_ms, "inventory refreshed");
-                Ok(())
-            }
-            Err(failure) => {
-                self.report(lane, &failure);
-                Err(failure.kind)
-            }
-        }
+        let refreshed = match self.list(lane).await {
+            Ok(catalogue) => self.store(lane, catalogue, started),
+            Err(failure) => Err(failure),
+        };
+        refreshed.map_err(|failure| {
+            self.report(lane, &failure);
+            failure.kind
+        })
     }
 
     async fn list(&self, lane: &Lane) -> Result<Catalogue, SourceError> {
         let limit = self.settings.refresh_timeout;
-        let room = self.settings.instances_max.saturating_sub(self.held_beside(lane));
-        let listed = timeout(limit, lane.source.list(room)).await;
+        let listed = timeout(limit, lane.source.list(self.room_for(lane))).await;
         let targets = listed.map_err(|_| {
             let text = format!("the refresh did not finish within {} s", limit.as_secs());
             SourceError::new(SourceErrorKind::Timeout, text)
         })??;
-        if targets.len() > room {
+        Ok(Catalogue::new(lane.source.place().clone(), self.clock.now(), targets))
+    }
+
+    /// Places refresh side by side, so the limit on all together is held here, one at a time.
+    fn store(&self, lane: &Lane, catalogue: Catalogue, started: Instant) -> Result<(), SourceError> {
+        let _one_at_a_time = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        let instances = catalogue.targets.len();
+        if instances > self.room_for(lane) {
             let max = self.settings.instances_max;
-            let text = format!("{} more instances would exceed the limit of {max}", targets.len());
+            let text = format!("{instances} instances here would exceed the limit of {max} for all places");
             return Err(SourceError::new(SourceErrorKind::TooMany, text));
         }
-        Ok(Catalogue::new(lane.source.place().clone(), self.clock.now(), targets))
+        let (place, took_ms) = (lane.source.place(), started.elapsed().as_millis());
+        let before = lane.catalogue.swap(Some(Arc::new(catalogue)));
+        if before.is_some_and(|before| before.targets.len() == instances) {
+            debug!(%place, instances, took_ms, "inventory refreshed");
+        } else {
+            info!(%place, instances, took_ms, "inventory refreshed");
+        }
+        Ok(())
+    }
+
+    fn room_for(&self, lane: &Lane) -> usize {
+        self.settings.instances_max.saturating_sub(self.held_beside(lane))
     }
 
     /// How many instances the other places hold.
@@ -172,6 +186,19 @@ mod tests {
         assert_eq!(inventory.inner.refresh(lane).await, Err(SourceErrorKind::TooMany));
         let names: Vec<_> = inventory.all().iter().map(|target| target.display_name().to_owned()).collect();
         assert_eq!(names, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_on_all_places_together_however_they_race() {
+        let source = |alias: &str| {
+            let targets = vec![target("a", 1), target("b", 2)];
+            Arc::new(FakeSource::new(place(alias, "eu-west-1"), [Ok(targets)])) as Arc<dyn Source>
+        };
+        let settings = Settings { instances_max: 5, ..Settings::default() };
+        let clock = HandSetClock::at("2026-11-22T10:00:00Z");
+        let inventory = Inventory::new(vec![source("x"), source("y"), source("z")], settings, clock);
+        inventory.first_refresh().await;
+        assert_eq!(inventory.all().len(), 4);
     }
 
     #[tokio::test(start_paused = true)]
