@@ -259,7 +259,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_could_steer_a_terminal_is_no_name() {
         let item = instance_xml(1, "").replace("<value>web-1</value>", "<value>web&#27;[2J</value>");
-        let stub = Stub::answering(move |_: &Seen| Reply::xml(200, page_xml(&[item.clone()], None))).await;
+        let stub =
+            Stub::answering(move |_: &Seen| Reply::xml(200, page_xml(std::slice::from_ref(&item), None)))
+                .await;
         let targets = source(&stub).await.list(10).await.expect("a page");
         assert_eq!((targets[0].tags["Name"].as_str(), targets[0].name.as_deref()), ("web\u{1b}[2J", None));
     }

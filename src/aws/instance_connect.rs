@@ -288,6 +288,7 @@ mod tests {
                 InjectErrorKind::TargetUnavailable,
                 2,
             ),
+            (Reply::json(400, r#"{"__type":"AuthException"}"#), InjectErrorKind::Denied, 1),
             (Reply::json(400, error_json("ThrottlingException")), InjectErrorKind::Throttled, 2),
             (Reply::json(400, error_json("RequestLimitExceeded")), InjectErrorKind::Throttled, 2),
             (Reply::json(500, error_json("ServiceException")), InjectErrorKind::ServiceFailing, 2),
