@@ -300,19 +300,23 @@ mod tests {
             (Reply::json(200, r#"{"RequestId":"r","Success":false}"#), InjectErrorKind::BadAnswer, 2),
             (Reply::json(200, "{}"), InjectErrorKind::BadAnswer, 2),
         ];
+        let mut rows = tokio::task::JoinSet::new();
         for (reply, kind, attempts_min) in table {
-            let what = format!("{} {}", reply.status, reply.body);
-            let always = reply.clone();
-            let stub = Stub::answering(move |_: &Seen| always.clone()).await;
-            let failure = inject(&injector(clients(&stub.url).await, 600, 16)).await.expect_err(&what);
-            assert_eq!(failure.kind, kind, "{what}: {failure}");
-            assert_eq!(failure.user, kind.sentence());
-            assert_eq!(stub.seen().len().min(2), attempts_min, "attempts for {what}");
-            if reply.status != 200 {
-                assert_eq!(failure.request_id.as_deref(), Some("stub-request"), "{what}");
-            }
-            assert!(!failure.user.contains("i-0000") && failure.operator.contains("SendSSHPublicKey"));
+            rows.spawn(async move {
+                let what = format!("{} {}", reply.status, reply.body);
+                let always = reply.clone();
+                let stub = Stub::answering(move |_: &Seen| always.clone()).await;
+                let failure = inject(&injector(clients(&stub.url).await, 2_000, 16)).await.expect_err(&what);
+                assert_eq!(failure.kind, kind, "{what}: {failure}");
+                assert_eq!(failure.user, kind.sentence());
+                assert_eq!(stub.seen().len().min(2), attempts_min, "attempts for {what}");
+                if reply.status != 200 {
+                    assert_eq!(failure.request_id.as_deref(), Some("stub-request"), "{what}");
+                }
+                assert!(!failure.user.contains("i-0000") && failure.operator.contains("SendSSHPublicKey"));
+            });
         }
+        rows.join_all().await;
     }
 
     #[tokio::test]
@@ -337,8 +341,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_unreachable() {
-        let failure =
-            inject(&injector(clients("http://127.0.0.1:1").await, 500, 16)).await.expect_err("nobody there");
+        let failure = inject(&injector(clients("http://127.0.0.1:1").await, 1_500, 16))
+            .await
+            .expect_err("nobody there");
         assert_eq!(failure.kind, InjectErrorKind::Unreachable, "{failure}");
     }
 
@@ -347,7 +352,7 @@ mod tests {
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
         let stub = Stub::answering(move |_: &Seen| Reply::json(200, CONFIRMED).after(&held)).await;
-        let injector = Arc::new(injector(clients(&stub.url).await, 400, 2));
+        let injector = Arc::new(injector(clients(&stub.url).await, 1_500, 2));
         let pushes: Vec<_> = (0..6)
             .map(|_| {
                 let injector = Arc::clone(&injector);

@@ -52,7 +52,8 @@ impl Reading {
 
 /// IPv6 addresses may be typed in brackets, as in a URL.
 fn unbracketed(text: &str) -> &str {
-    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.filter(|inner| !inner.is_empty()).unwrap_or(text)
 }
 
 /// The readings that take one more qualifier off, at the end or at the front.
@@ -139,6 +140,18 @@ mod tests {
     fn a_bare_qualifier_is_a_name() {
         assert_eq!(names("prod", 0), ["prod"]);
         assert_eq!(names(".prod", 1), Vec::<String>::new());
+        assert_eq!(names("[]", 0), ["[]"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_reference_has_readings_that_are_parts_of_it(text in "[a-zA-Z0-9.\\[\\]:é-]{1,40}(\\.prod|\\.EU-WEST-1)?") {
+            let places = [place("prod", "eu-west-1"), place("é", "us-east-1")];
+            let wanted = TargetRef::parse(&text).expect("a reference");
+            for reading in levels(&wanted, &places).iter().flatten() {
+                proptest::prop_assert!(!reading.name.is_empty() && text.contains(&reading.name));
+            }
+        }
     }
 
     #[test]
