@@ -10,9 +10,11 @@
 
 pub mod audit;
 pub mod auth;
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod demo;
 pub mod domain;
 pub mod policy;
@@ -21,5 +23,6 @@ pub mod reload;
 pub mod signature;
 pub mod ssh;
 pub mod store;
+pub mod target;
 pub mod tasks;
 pub mod telemetry;

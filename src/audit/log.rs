@@ -95,15 +95,28 @@ impl Log {
     /// When the line is not on record; then the thing must not happen. A later call may succeed:
     /// every line is tried anew.
     pub async fn record(&self, entry: Entry) -> Result<(), AuditError> {
+        self.post(entry).await?.durable().await
+    }
+
+    /// Hands a line over without waiting for the disk. Lines are written in the order of the calls;
+    /// whoever lets something happen because of this line must wait for [`Posted::durable`] first.
+    ///
+    /// # Errors
+    /// When the line cannot be handed over.
+    pub async fn post(&self, entry: Entry) -> Result<Posted, AuditError> {
         let line =
             json::line(self.clock.now(), &entry).map_err(|error| AuditError::Encode(Arc::new(error)))?;
         match &self.way {
             Way::Memory(sink) => {
-                sink.clone().append(&line).map_err(|error| AuditError::Write(Arc::new(error)))
+                sink.clone().append(&line).map_err(|error| AuditError::Write(Arc::new(error)))?;
+                Ok(Posted(None))
             }
             Way::Thread(sender) => {
-                let asking = ask(sender, |answer| Command::Append(Waiting { line, answer }));
-                tokio::time::timeout(Self::RECORD_DEADLINE, asking).await.unwrap_or(Err(AuditError::TooSlow))
+                let (answer, answered) = oneshot::channel();
+                let sending = sender.send(Command::Append(Waiting { line, answer }));
+                let sent = tokio::time::timeout(Self::RECORD_DEADLINE, sending).await;
+                sent.map_err(|_| AuditError::TooSlow)?.map_err(|_| AuditError::Closed)?;
+                Ok(Posted(Some(answered)))
             }
         }
     }
@@ -128,6 +141,27 @@ impl Log {
         match &self.way {
             Way::Memory(_) => Ok(()),
             Way::Thread(sender) => ask(sender, Command::Close).await,
+        }
+    }
+}
+
+/// A line that was handed over and may not be durable yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Posted(Option<oneshot::Receiver<Result<(), AuditError>>>);
+
+impl Posted {
+    /// Waits until the line is durable.
+    ///
+    /// # Errors
+    /// When the line is not on record; then the thing must not happen.
+    pub async fn durable(self) -> Result<(), AuditError> {
+        match self.0 {
+            None => Ok(()),
+            Some(answered) => match tokio::time::timeout(Log::RECORD_DEADLINE, answered).await {
+                Ok(answer) => answer.unwrap_or(Err(AuditError::Closed)),
+                Err(_) => Err(AuditError::TooSlow),
+            },
         }
     }
 }

@@ -34,7 +34,7 @@ pub use facts::{
     ActionFacts, Algorithms, AuthProof, CertificateProof, DecisionOutcome, EarlyRefusal, ExitFacts,
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
-pub use log::{Log, Settings};
+pub use log::{Log, Posted, Settings};
 pub use memory::Collected;
 pub use text::{CommandLine, SshUser, Text};
 

@@ -1,0 +1,143 @@
+//! Credentials, endpoints and clients.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, ConnectorBuilder};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use super::whole_document::WholeDocument;
+use crate::target::Place;
+
+/// The longest one attempt at one call may take; a page of 1,000 instances is about 3 MB.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest one call may take, all attempts together.
+const CALL_TIMEOUT: Duration = Duration::from_secs(40);
+/// The longest a TCP connection to AWS may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The daemon's own access to AWS, from which each place's clients are made.
+#[derive(Debug, Clone)]
+pub struct AwsAccess {
+    base: SdkConfig,
+}
+
+/// The role to take on in an account, where the daemon's own credentials are not for that account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumeRole {
+    /// The role's ARN.
+    pub role_arn: String,
+    /// The external id that the role's trust policy asks for, where it does.
+    pub external_id: Option<String>,
+    /// The session's name in CloudTrail: 2 to 64 characters of `[A-Za-z0-9_=,.@-]`.
+    pub session_name: String,
+}
+
+/// The clients of one account in one region.
+#[derive(Debug, Clone)]
+pub struct PlaceClients {
+    pub(super) place: Place,
+    pub(super) ec2: aws_sdk_ec2::Client,
+    pub(super) instance_connect: aws_sdk_ec2instanceconnect::Client,
+}
+
+impl AwsAccess {
+    /// Access as the environment gives it: variables, profile, web identity, ECS or the
+    /// instance's role. `endpoint_url` replaces every service's endpoint, for a look-alike.
+    pub async fn from_environment(endpoint_url: Option<&str>) -> Self {
+        Self { base: loader(endpoint_url).load().await }
+    }
+
+    /// Access to a look-alike at `endpoint_url` with fixed keys; no key is looked for elsewhere.
+    pub async fn with_static_credentials(endpoint_url: &str, key_id: &str, secret: &str) -> Self {
+        let credentials = Credentials::new(key_id, secret, None, None, "drawbridge-static");
+        let loader = loader(Some(endpoint_url))
+            .credentials_provider(credentials)
+            .region(Region::from_static("us-east-1"));
+        Self { base: loader.load().await }
+    }
+
+    /// The clients of one account in one region. Makes no call: a role is taken on at first use,
+    /// and again before its credentials expire.
+    pub async fn clients(&self, place: Place, role: Option<&AssumeRole>) -> PlaceClients {
+        let region = Region::new(place.region.clone());
+        let credentials = match role {
+            Some(role) => Some(self.assume(role, &region).await),
+            None => self.base.credentials_provider(),
+        };
+        let mut config = self.base.to_builder().region(region);
+        config.set_credentials_provider(credentials);
+        let config = config.build();
+        // Pushes have a loop of their own, which knows the session's deadline.
+        let once = aws_sdk_ec2instanceconnect::config::Builder::from(&config)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        let whole = aws_sdk_ec2::config::Builder::from(&config).interceptor(WholeDocument).build();
+        PlaceClients {
+            place,
+            ec2: aws_sdk_ec2::Client::from_conf(whole),
+            instance_connect: aws_sdk_ec2instanceconnect::Client::from_conf(once),
+        }
+    }
+
+    /// STS is asked in the daemon's own region where that is known: a region that is opted in to
+    /// in the target's account need not be in ours.
+    async fn assume(&self, role: &AssumeRole, target_region: &Region) -> SharedCredentialsProvider {
+        let region = self.base.region().unwrap_or(target_region).clone();
+        let mut provider = AssumeRoleProvider::builder(&role.role_arn)
+            .configure(&self.base)
+            .region(region)
+            .session_name(&role.session_name);
+        if let Some(external_id) = &role.external_id {
+            provider = provider.external_id(external_id);
+        }
+        SharedCredentialsProvider::new(provider.build().await)
+    }
+}
+
+impl PlaceClients {
+    /// The account and region these are for.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    let loader = aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard())
+        .http_client(http_client(endpoint_url));
+    match endpoint_url {
+        Some(url) => loader.endpoint_url(url),
+        None => loader,
+    }
+}
+
+/// One HTTP client, and with it one set of root certificates, for every place. A look-alike is
+/// reached directly: a proxy that the environment names leads to the real AWS.
+fn http_client(endpoint_url: Option<&str>) -> SharedHttpClient {
+    let proxied = endpoint_url.is_none();
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let proxy = if proxied { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
+        let mut connector =
+            ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).proxy_config(proxy);
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.build()
+    })
+}

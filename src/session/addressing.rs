@@ -1,0 +1,43 @@
+//! What the SSH user name says about where the client wants to go.
+
+/// What was meant, as far as the name alone can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Addressing {
+    /// `login@target` before the bastion's own name: direct.
+    Direct {
+        /// The login on the target.
+        login: String,
+        /// The target as typed.
+        target: String,
+    },
+    /// A single word: the user's name, a local user name that ssh filled in, or a target.
+    Word(String),
+}
+
+/// Reads the user name of the outer SSH login. The last `@` divides: targets have none, logins may.
+pub(super) fn read(ssh_user: &str) -> Addressing {
+    match ssh_user.rsplit_once('@') {
+        Some((login, target)) if !login.is_empty() && !target.is_empty() => {
+            Addressing::Direct { login: login.to_owned(), target: target.to_owned() }
+        }
+        Some(_) | None => Addressing::Word(ssh_user.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_and_a_target_are_divided_by_the_last_at() {
+        let direct = |login: &str, target: &str| Addressing::Direct {
+            login: login.to_owned(),
+            target: target.to_owned(),
+        };
+        assert_eq!(read("ec2-user@web-1"), direct("ec2-user", "web-1"));
+        assert_eq!(read("a@corp@web-1"), direct("a@corp", "web-1"));
+        assert_eq!(read("web-1"), Addressing::Word("web-1".to_owned()));
+        assert_eq!(read("@web-1"), Addressing::Word("@web-1".to_owned()));
+        assert_eq!(read(""), Addressing::Word(String::new()));
+    }
+}

@@ -1,0 +1,226 @@
+//! One client, from its TCP connection to its end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+
+use super::addressing::{self, Addressing};
+use super::entrance::{self, Guest, NotLetIn};
+use super::live::algorithms;
+use super::resolve;
+use super::story::Story;
+use super::visit::{Errand, Visit};
+use super::{Peer, Services, console, jump, sentences};
+use crate::audit::{Event, Text, Way};
+use crate::domain::{ConnectionId, Ending};
+use crate::ssh::{
+    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, RefusalCode, ServerConfig,
+    ServerIdentity, Stream,
+};
+
+/// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
+pub async fn serve<S: Stream>(services: Arc<Services>, peer: Peer, stream: S, logged_in: impl FnOnce() + Send) {
+    let id = ConnectionId::fresh();
+    let story = Story::of_connection(&services, id);
+    let started = Instant::now();
+    let opened = Event::ConnectionOpened {
+        client_addr: peer.client.ip().to_canonical(),
+        client_port: peer.client.port(),
+        listener: peer.listener,
+    };
+    if story.tell(opened).await.is_err() {
+        return;
+    }
+    let (ending, detail) = match enter(&services, &story, peer, stream).await {
+        Ok((guest, connection)) => {
+            logged_in();
+            host(&services, &story, guest, &connection).await
+        }
+        Err(refusal) => refusal,
+    };
+    tracing::debug!(connection = %id, ending = ending.label(), detail, "a client's connection is over");
+    let ended = Event::ConnectionEnded {
+        ending,
+        detail: (!detail.is_empty()).then(|| Text::from(detail)),
+        duration: started.elapsed(),
+    };
+    // It has ended whether or not that can be written; the failure is in the operator's log.
+    let _on_record = story.record(ended).await;
+}
+
+type Over = (Ending, String);
+
+/// Key exchange and login, each with its deadline.
+async fn enter<S: Stream>(
+    services: &Services,
+    story: &Story,
+    peer: Peer,
+    stream: S,
+) -> Result<(Guest, Connection), Over> {
+    let settings = &services.settings;
+    let too_slow = |phase: &str| (Ending::ClientLeft, format!("no {phase} within the time allowed"));
+    let config = outer_config(services);
+    let accepting = ssh::accept(stream, &config);
+    let client = tokio::time::timeout(settings.handshake_timeout, accepting)
+        .await
+        .map_err(|_| too_slow("key exchange"))?
+        .map_err(|closed| over(&closed))?;
+    let identified = Event::ClientIdentified {
+        client_version: Text::from(client.client_ident()),
+        algorithms: algorithms(client.negotiated().as_ref()),
+    };
+    story.tell(identified).await.map_err(|_| unrecorded())?;
+    let authenticating = entrance::authenticate(services, story, peer, client);
+    match tokio::time::timeout(settings.login_grace, authenticating).await {
+        Ok(Ok(entered)) => Ok(entered),
+        Ok(Err(NotLetIn::Closed(closed))) => Err(over(&closed)),
+        Ok(Err(NotLetIn::TooManyAttempts)) => Err((Ending::Refused, "too many attempts to log in".to_owned())),
+        Ok(Err(NotLetIn::Unrecorded)) => Err(unrecorded()),
+        Err(_) => Err(too_slow("login")),
+    }
+}
+
+fn unrecorded() -> Over {
+    (Ending::AuditUnavailable, String::new())
+}
+
+fn over(closed: &Closed) -> Over {
+    let ending = match closed.0.as_ref() {
+        CloseReason::Protocol(_) | CloseReason::NoCommonAlgorithm { .. } | CloseReason::NotSsh => {
+            Ending::ProtocolError
+        }
+        CloseReason::Eof
+        | CloseReason::PeerDisconnected { .. }
+        | CloseReason::Io(_)
+        | CloseReason::KeepaliveTimeout
+        | CloseReason::HostKeyChanged
+        | CloseReason::Local => Ending::ClientLeft,
+    };
+    (ending, closed.to_string())
+}
+
+fn outer_config(services: &Services) -> ServerConfig {
+    ServerConfig {
+        identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: None },
+        rekey: services.settings.rekey,
+        limits: services.settings.limits,
+    }
+}
+
+/// The guest is in: jumps, a direct visit, or a word with drawbridge itself.
+async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection: &Connection) -> Over {
+    let house = Arc::new(House {
+        services: Arc::clone(services),
+        story: story.clone(),
+        guest: Arc::new(guest),
+        direct: OnceCell::new(),
+        channels: TaskTracker::new(),
+    });
+    let shutdown = services.tasks.token().clone();
+    let result = loop {
+        tokio::select! {
+            event = connection.next() => match event {
+                Ok(ConnectionEvent::Open(open)) => {
+                    let house = Arc::clone(&house);
+                    let tracked = house.channels.clone();
+                    services.tasks.spawn_named("channel", tracked.track_future(house.open(open)));
+                }
+                Ok(ConnectionEvent::Global(request)) => {
+                    house.decline(&request.name).await;
+                    request.fail();
+                }
+                Err(closed) => break over(&closed),
+            },
+            () = shutdown.cancelled() => {
+                house.ended().await;
+                connection.disconnect(sentences::SHUTTING_DOWN);
+                break (Ending::ShuttingDown, String::new());
+            }
+        }
+    };
+    house.ended().await;
+    result
+}
+
+/// What the channels of one guest's connection share.
+#[derive(Debug)]
+struct House {
+    services: Arc<Services>,
+    story: Story,
+    guest: Arc<Guest>,
+    direct: OnceCell<Result<Arc<Visit>, Option<String>>>,
+    channels: TaskTracker,
+}
+
+impl House {
+    async fn open(self: Arc<Self>, open: ChannelOpen) {
+        match open.kind.clone() {
+            ChannelKind::Session => match self.direct().await {
+                Ok(visit) => visit.open(open).await,
+                Err(why) => console::serve(&self.services, &self.guest, why.clone(), open.accept()).await,
+            },
+            ChannelKind::DirectTcpip { host, port, .. } if !self.is_direct() => {
+                let (services, story) = (Arc::clone(&self.services), self.story.clone());
+                jump::serve(services, story, Arc::clone(&self.guest), open, host, port).await;
+            }
+            ChannelKind::DirectTcpip { .. } => {
+                self.decline("direct-tcpip").await;
+                open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+            }
+            ChannelKind::Other { name, .. } => {
+                self.decline(&name).await;
+                open.refuse(RefusalCode::UnknownKind, sentences::SESSIONS_ONLY);
+            }
+        }
+    }
+
+    async fn decline(&self, requested: &str) {
+        let event =
+            Event::ChannelRefused { requested: Text::from(requested), reason: Text::from("not-carried") };
+        // It does not happen in any case.
+        let _on_record = self.story.tell(event).await;
+    }
+
+    fn is_direct(&self) -> bool {
+        matches!(addressing::read(&self.guest.ssh_user), Addressing::Direct { .. })
+    }
+
+    /// The visit that the SSH user name asks for, or why there is none; nothing to say where the name is no target.
+    async fn direct(&self) -> &Result<Arc<Visit>, Option<String>> {
+        self.direct.get_or_init(|| self.find_direct()).await
+    }
+
+    async fn find_direct(&self) -> Result<Arc<Visit>, Option<String>> {
+        let (typed_login, typed) = match addressing::read(&self.guest.ssh_user) {
+            Addressing::Direct { login, target } => (Some(login), target),
+            Addressing::Word(word) if word.is_empty() || word == self.guest.identity.user.as_str() => {
+                return Err(None);
+            }
+            Addressing::Word(word) => (None, word),
+        };
+        let services = &self.services;
+        let found = resolve::resolve(services, &self.story, &self.guest, &typed, Way::Direct).await;
+        // A single word that is no target may be the name that ssh filled in: that is no mistake.
+        let target = found.map_err(|sentence| typed_login.is_some().then_some(sentence))?;
+        let login = resolve::login(services, &self.guest, &target, typed_login.as_deref()).map_err(Some)?;
+        let errand = Errand {
+            story: self.story.clone(),
+            guest: Arc::clone(&self.guest),
+            target,
+            login,
+            way: Way::Direct,
+        };
+        Ok(Visit::new(services, errand))
+    }
+
+    /// The connection is over: its sessions end, and everything that was under way has ended on record.
+    async fn ended(&self) {
+        if let Some(Ok(visit)) = self.direct.get() {
+            visit.end();
+        }
+        self.channels.close();
+        self.channels.wait().await;
+    }
+}

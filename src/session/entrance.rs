@@ -1,0 +1,148 @@
+//! Accepted → [`Guest`]: who is it?
+//!
+//! Every refusal looks the same outside, in words and in time; the audit has the true reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::story::{Story, Unrecorded};
+use super::{Peer, Services, sentences};
+use crate::audit::{AuthProof, Event, SshUser, Text};
+use crate::auth::{Accepted, Extensions, KeyAttempt, parse_public_key};
+use crate::domain::Identity;
+use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenticated};
+
+/// A refused signature is answered this long after it came, whatever was wrong with it.
+const REFUSAL_AFTER: Duration = Duration::from_millis(20);
+/// Questions whether a key would do; agents with many keys ask many.
+const QUERIES_MAX: u32 = 64;
+
+/// An authenticated client.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) identity: Arc<Identity>,
+    pub(super) extensions: Extensions,
+    /// The user name of the outer SSH login, as it came.
+    pub(super) ssh_user: String,
+    pub(super) peer: Peer,
+}
+
+/// Why nobody was let in.
+#[derive(Debug)]
+pub(super) enum NotLetIn {
+    Closed(Closed),
+    TooManyAttempts,
+    Unrecorded,
+}
+
+impl From<Closed> for NotLetIn {
+    fn from(closed: Closed) -> Self {
+        Self::Closed(closed)
+    }
+}
+
+impl From<Unrecorded> for NotLetIn {
+    fn from(_: Unrecorded) -> Self {
+        Self::Unrecorded
+    }
+}
+
+/// Authenticates the client. Bound it with the login grace time.
+pub(super) async fn authenticate(
+    services: &Services,
+    story: &Story,
+    peer: Peer,
+    client: Unauthenticated,
+) -> Result<(Guest, Connection), NotLetIn> {
+    let (mut failures, mut queries) = (0, 0);
+    loop {
+        let request = client.next().await?;
+        let answer_at = Instant::now() + REFUSAL_AFTER;
+        let Some((algorithm, key_blob, proof)) = key_of(&request) else {
+            client.refuse();
+            continue;
+        };
+        let attempt = KeyAttempt {
+            ssh_user: &request.user,
+            algorithm,
+            key_blob,
+            client_addr: peer.client.ip().to_canonical(),
+            sk_flags: match proof {
+                Proof::Valid { sk_flags } => sk_flags,
+                Proof::Asked | Proof::Invalid => None,
+            },
+        };
+        match judge(services, &attempt, proof) {
+            Verdict::WouldDo => client.key_would_do(algorithm, key_blob),
+            Verdict::LetIn(accepted) => {
+                story.record(succeeded(&request, &accepted)).await?;
+                let identity = Arc::new(accepted.identity);
+                let guest = Guest { identity, extensions: accepted.extensions, ssh_user: request.user, peer };
+                return Ok((guest, client.succeed()));
+            }
+            Verdict::Refused { label, detail } => {
+                story.tell(failed(&attempt, label, detail)).await?;
+                // A key that is only asked about costs nothing; signing with a wrong one does.
+                if proof == Proof::Asked { queries += 1 } else { failures += 1 }
+                if failures >= services.settings.auth_attempts_max || queries >= QUERIES_MAX {
+                    client.disconnect(sentences::TOO_MANY_ATTEMPTS);
+                    return Err(NotLetIn::TooManyAttempts);
+                }
+                sleep_until(answer_at).await;
+                client.refuse();
+            }
+        }
+    }
+}
+
+fn key_of(request: &AuthRequest) -> Option<(&str, &[u8], Proof)> {
+    match &request.attempt {
+        AuthAttempt::PublicKey { algorithm, key_blob, proof } => Some((algorithm, key_blob, *proof)),
+        AuthAttempt::None | AuthAttempt::Other(_) => None,
+    }
+}
+
+enum Verdict {
+    WouldDo,
+    LetIn(Accepted),
+    Refused { label: &'static str, detail: String },
+}
+
+fn judge(services: &Services, attempt: &KeyAttempt<'_>, proof: Proof) -> Verdict {
+    let directory = services.directory.current();
+    let now = services.clock.now();
+    let judged = match proof {
+        Proof::Asked => directory.query(attempt, now).map(|()| Verdict::WouldDo),
+        Proof::Valid { .. } => directory.authenticate(attempt, now).map(Verdict::LetIn),
+        Proof::Invalid => {
+            let detail = "the signature does not verify with the key that was named".to_owned();
+            return Verdict::Refused { label: "bad-signature", detail };
+        }
+    };
+    judged.unwrap_or_else(|why| Verdict::Refused { label: why.label(), detail: why.to_string() })
+}
+
+fn succeeded(request: &AuthRequest, accepted: &Accepted) -> Event {
+    Event::AuthenticationSucceeded {
+        ssh_user: SshUser::from(request.user.as_str()),
+        user: accepted.identity.user.clone(),
+        groups: accepted.identity.groups.clone(),
+        proof: AuthProof::from(&accepted.identity.auth),
+    }
+}
+
+fn failed(attempt: &KeyAttempt<'_>, label: &'static str, detail: String) -> Event {
+    let key = parse_public_key(attempt.algorithm, attempt.key_blob).ok();
+    let certificate = key.as_ref().is_some_and(|key| key.certificate);
+    Event::AuthenticationFailed {
+        ssh_user: SshUser::from(attempt.ssh_user),
+        method: Text::from(if certificate { "certificate" } else { "publickey" }),
+        algorithm: Some(Text::from(attempt.algorithm)),
+        fingerprint: key.map(|key| key.fingerprint),
+        certificate: None,
+        reason: Text::from(label),
+        detail: Text::from(detail),
+    }
+}

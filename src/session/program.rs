@@ -1,0 +1,136 @@
+//! One session channel: what is asked for, whether it may be, the program, and how it ended.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::prelude::{self, Prelude};
+use super::sentences;
+use super::visit::Visit;
+use crate::audit::{Event, ExitFacts};
+use crate::domain::Ending;
+use crate::policy::{Permit, Question};
+use crate::relay::{self, Outcome};
+use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
+
+/// How long a target may take to say whether it started a program.
+const START: Duration = Duration::from_secs(60);
+/// How long a client that was refused may take to read why.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves one session channel until it is over.
+pub(super) async fn run(visit: &Visit, client: Channel) {
+    let grace = visit.services.settings.login_grace;
+    let pty_allowed = visit.errand.guest.extensions.permit_pty;
+    // A channel on which nothing is ever asked is not worth keeping.
+    let Ok(Some(prelude)) = tokio::time::timeout(grace, prelude::read(&client, pty_allowed)).await else {
+        return;
+    };
+    for name in &prelude.declined {
+        visit.decline(name).await;
+    }
+    if let Err(sentence) = start(visit, &client, &prelude).await {
+        deny(&client, &prelude, &sentence).await;
+    }
+}
+
+/// Tells the client why not, in a way that every client shows, and ends the channel.
+pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
+    if prelude.start.want_reply {
+        client.reply(true);
+    }
+    let (before, after) = if prelude.pty.is_some() { ("\r\n", "\r\n") } else { ("", "\n") };
+    let text = Bytes::from(format!("{before}drawbridge: {sentence}{after}"));
+    // A client that does not read will not read this either.
+    let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
+    client.exit_status(255);
+    client.eof();
+    client.close();
+}
+
+async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(), String> {
+    let permit = decide(visit, prelude).await?;
+    let live = visit.session(&permit).await?;
+    let Some(_present) = Some(live.channels.token()) else { return Ok(()) };
+    let target = match live.upstream.connection.open(&ChannelKind::Session).await {
+        Ok(channel) => channel,
+        Err(OpenError::Refused(_)) => return Err(sentences::no_more_channels(permit.target())),
+        Err(OpenError::Closed(_)) => return Err(sentences::TARGET_LEFT.to_owned()),
+    };
+    let number = visit.next_channel();
+    let begun = Instant::now();
+    let started = Event::ChannelStarted {
+        channel: number,
+        action: prelude.facts.clone(),
+        pty: prelude.pty.as_ref().map(|(_, facts)| facts.clone()),
+    };
+    live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
+    live.activity.touch();
+    let outcome = if launch(client, &target, prelude).await {
+        relay::run(client, &target, &live.activity, live.stop()).await
+    } else {
+        client.close();
+        Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending: Ending::TargetLeft }
+    };
+    live.count(&outcome);
+    let ended = Event::ChannelEnded {
+        channel: number,
+        exit: ExitFacts::from(outcome.exit.as_ref()),
+        bytes_to_target: outcome.bytes_to_target,
+        bytes_to_client: outcome.bytes_to_client,
+        ending: outcome.ending,
+        duration: begun.elapsed(),
+    };
+    // It has ended whether or not that can be written; the failure is in the operator's log.
+    let _on_record = live.story.tell(ended).await;
+    Ok(())
+}
+
+async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
+    let errand = &visit.errand;
+    let question = Question {
+        identity: &errand.guest.identity,
+        target: &errand.target,
+        login: &errand.login,
+        action: &prelude.action,
+        now: visit.services.clock.now(),
+    };
+    let decision = visit.services.policy.current().decide(&question);
+    let event = match &decision {
+        Ok(permit) => Event::permitted(permit),
+        Err(refusal) => Event::refused(&question, refusal),
+    }
+    .with_action(prelude.facts.clone());
+    visit.story().await.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
+    decision.map_err(|_| sentences::refused(&errand.target, &errand.login, prelude.action.kind()))
+}
+
+/// Asks the target for the program, as the client did, and answers the client as the target does.
+/// False when there is none.
+async fn launch(client: &Channel, target: &Channel, prelude: &Prelude) -> bool {
+    for variable in &prelude.environment {
+        drop(target.request("env", false, variable));
+    }
+    let terminal = prelude.pty.as_ref().map(|(payload, _)| target.request("pty-req", true, payload));
+    let program = target.request(&prelude.start.name, true, &prelude.start.payload);
+    let answers = async {
+        let terminal = match terminal {
+            Some(answer) => answer.await.unwrap_or(false),
+            None => true,
+        };
+        (terminal, program.await.unwrap_or(false))
+    };
+    let (terminal, started) = tokio::select! {
+        answers = tokio::time::timeout(START, answers) => answers.unwrap_or((true, false)),
+        () = client.closed() => (true, false),
+    };
+    if prelude.start.want_reply {
+        client.reply(started);
+    }
+    if started && !terminal {
+        let note = Bytes::from_static(b"drawbridge: the target gave no terminal.\r\n");
+        // Said to whoever listens; the program runs in any case.
+        let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, note)).await;
+    }
+    started
+}

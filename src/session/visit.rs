@@ -1,0 +1,143 @@
+//! One target visited over one SSH connection of a client: its channels, and the session they share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::entrance::Guest;
+use super::live::Live;
+use super::story::Story;
+use super::{Services, program, sentences};
+use crate::audit::{Event, Text, Way};
+use crate::domain::{ChannelNumber, Login, SessionId, Target};
+use crate::policy::Permit;
+use crate::ssh::{ChannelKind, ChannelOpen, Connection, ConnectionEvent, RefusalCode};
+
+/// Who wants to go where, and how they asked.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub(super) story: Story,
+    pub(super) guest: Arc<Guest>,
+    pub(super) target: Arc<Target>,
+    pub(super) login: Login,
+    pub(super) way: Way,
+}
+
+/// A visit: channels come and go, and share one session while it lasts.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) services: Arc<Services>,
+    pub(super) errand: Errand,
+    session: Mutex<Held>,
+    channels: AtomicU32,
+    /// The client's connection is over, or the session was ordered to end.
+    over: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// The id of the session that is open, or of the next one.
+    id: SessionId,
+    live: Option<Arc<Live>>,
+}
+
+impl Visit {
+    pub(super) fn new(services: &Arc<Services>, errand: Errand) -> Arc<Self> {
+        Arc::new(Self {
+            services: Arc::clone(services),
+            errand,
+            session: Mutex::new(Held { id: SessionId::fresh(), live: None }),
+            channels: AtomicU32::new(0),
+            over: CancellationToken::new(),
+        })
+    }
+
+    /// The story of the session that is open, or of the next one.
+    pub(super) async fn story(&self) -> Story {
+        self.errand.story.of_session(self.session.lock().await.id)
+    }
+
+    /// The session, opened if need be. The error is a sentence for the user.
+    ///
+    /// Whoever comes while it is being opened waits for it: one push serves them all.
+    pub(super) async fn session(&self, permit: &Permit) -> Result<Arc<Live>, String> {
+        let mut held = self.session.lock().await;
+        match &held.live {
+            Some(live) if !live.upstream.connection.is_closed() && !live.channels.is_closed() => {
+                live.tighten(permit.limits());
+                return Ok(Arc::clone(live));
+            }
+            Some(_) => {
+                held.id = SessionId::fresh();
+                held.live = None;
+            }
+            None => {}
+        }
+        let over = self.over.child_token();
+        let opened = Live::open(&self.services, &self.errand, held.id, permit, over).await;
+        match opened {
+            Ok(live) => {
+                held.live = Some(Arc::clone(&live));
+                Ok(live)
+            }
+            Err(sentence) => {
+                held.id = SessionId::fresh();
+                Err(sentence)
+            }
+        }
+    }
+
+    pub(super) fn next_channel(&self) -> ChannelNumber {
+        ChannelNumber(self.channels.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
+
+    /// Serves a client's connection whose every channel is for this target, until it is over.
+    pub(super) async fn serve(self: &Arc<Self>, connection: &Connection) {
+        while let Ok(event) = connection.next().await {
+            match event {
+                ConnectionEvent::Open(open) => self.open(open).await,
+                ConnectionEvent::Global(request) => {
+                    self.decline(&request.name).await;
+                    request.fail();
+                }
+            }
+        }
+        self.end();
+    }
+
+    /// A channel on a connection to this target.
+    pub(super) async fn open(self: &Arc<Self>, open: ChannelOpen) {
+        match &open.kind {
+            ChannelKind::Session => {
+                let channel = open.accept();
+                let visit = Arc::clone(self);
+                self.services.tasks.spawn_named("channel", async move { program::run(&visit, channel).await });
+            }
+            ChannelKind::DirectTcpip { .. } => {
+                self.decline("direct-tcpip").await;
+                open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+            }
+            ChannelKind::Other { name, .. } => {
+                self.decline(name).await;
+                open.refuse(RefusalCode::UnknownKind, sentences::SESSIONS_ONLY);
+            }
+        }
+    }
+
+    /// Puts on record that something was asked for that drawbridge does not carry.
+    pub(super) async fn decline(&self, requested: &str) {
+        let event = Event::ChannelRefused {
+            requested: Text::from(requested),
+            reason: Text::from("not-carried"),
+        };
+        // It does not happen in any case.
+        let _on_record = self.story().await.tell(event).await;
+    }
+
+    /// The client's connection is over: the session ends when its channels have.
+    pub(super) fn end(&self) {
+        self.over.cancel();
+    }
+}
