@@ -17,6 +17,8 @@ mod daemon;
 mod files;
 pub mod instance;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -237,93 +239,5 @@ impl Interrupts {
 
     async fn next(&mut self) {
         self.0.recv().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::auth::{self, IdentitySources};
-    use crate::config::{Config, Overrides};
-    use crate::policy::Policy;
-
-    /// Collects what is written, and tells when it ends in `ready`.
-    struct Screen(Vec<u8>, Option<oneshot::Sender<String>>);
-
-    impl Write for Screen {
-        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-            self.0.extend_from_slice(data);
-            Ok(data.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            if let Some(ready) = self.0.ends_with(b"\nready\n").then(|| self.1.take()).flatten() {
-                ready.send(String::from_utf8_lossy(&self.0).into_owned()).expect("someone waits");
-            }
-            Ok(())
-        }
-    }
-
-    /// Holds what was written against the rooms that read it.
-    fn the_daemon_would_start_with(directory: &Path) {
-        let path = directory.join("drawbridge.toml");
-        let config =
-            Config::load(Some(&path), std::iter::empty(), &Overrides::default()).expect("a sound config");
-        assert_eq!(config.audit.file, directory.join("audit.jsonl"));
-        assert_eq!(config.server.host_ca_key, directory.join("data/host_ca_ed25519"));
-        assert_eq!(config.server.host_key, directory.join("data/host_ed25519"));
-        let users = IdentitySources { users_file: config.identity.users, ..IdentitySources::default() };
-        assert_eq!(auth::Directory::load(&users).expect("sound users").users().count(), 1);
-        let policy = Policy::load(&config.policy.files).expect("a sound policy");
-        assert_eq!((policy.rules().len(), policy.warnings()), (2, [].as_slice()));
-    }
-
-    #[tokio::test]
-    async fn the_demo_gets_ready_in_a_directory_twice_and_ends_when_told() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut keys = Vec::new();
-        for _ in 0..2 {
-            let (ready, is_ready) = oneshot::channel();
-            let (interrupt, interrupts) = mpsc::channel(1);
-            let listen = "127.0.0.1:0".parse().expect("an address");
-            let options = DemoOptions { dir: Some(directory.path().to_owned()), listen };
-            let mut screen = Screen(Vec::new(), Some(ready));
-            let (ended, text) =
-                tokio::join!(run_until(options, Interrupts(interrupts), &mut screen), async {
-                    let text = is_ready.await.expect("ready");
-                    the_daemon_would_start_with(directory.path());
-                    interrupt.send(()).await.expect("it listens");
-                    text
-                });
-            ended.expect("a clean end");
-            assert!(text.contains("ssh -F ") && text.contains("/ssh_config web-1.direct"), "{text}");
-            keys.push(std::fs::read(directory.path().join("id_ed25519")).expect("a key"));
-        }
-        assert_eq!(keys[0], keys[1]);
-    }
-
-    #[tokio::test]
-    async fn an_address_in_use_is_one_clear_sentence() {
-        let taken = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let listen = taken.local_addr().expect("an address");
-        let directory = tempfile::tempdir().expect("a directory");
-        let dir = directory.path().join("d");
-        let mut out = Vec::new();
-        let error = run(DemoOptions { dir: Some(dir.clone()), listen }, &mut out).await.expect_err("in use");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "{listen} is in use by another program: end it, or choose another address with --listen."
-            )
-        );
-        assert!(out.is_empty() && !dir.exists(), "something was made all the same");
-    }
-
-    #[test]
-    fn paths_are_quoted_for_the_shell() {
-        assert_eq!(shell_quoted("/tmp/a-b.c"), "/tmp/a-b.c");
-        assert_eq!(shell_quoted("/tmp/a b's"), r"'/tmp/a b'\''s'");
     }
 }
