@@ -218,7 +218,7 @@ impl House {
     /// The connection is over: its sessions end, and everything that was under way has ended on record.
     async fn ended(&self) {
         if let Some(Ok(visit)) = self.direct.get() {
-            visit.end();
+            visit.end().await;
         }
         self.channels.close();
         self.channels.wait().await;
