@@ -4,7 +4,7 @@ Reads one JSON request a line from standard input and answers each with one JSON
 input ends, which it does however the test process dies, it ends every process that it started and
 all their descendants, and then itself.
 
-usage: lab.py FOLDER        (a folder that only this process uses)
+usage: lab.py FOLDER        (which is removed in the end, with all that the tests put there)
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -91,7 +92,7 @@ class Lab:
     # ── what a request may ask ────────────────────────────────────────────────
 
     def hello(self) -> dict:
-        return {"url": self.aws.url, "login": self.login, "home": pwd.getpwnam(self.login).pw_dir}
+        return {"url": self.aws.url, "login": self.login}
 
     def aws_call(self, call: str, **arguments):
         return getattr(self.aws, call)(**arguments)
@@ -118,15 +119,18 @@ class Lab:
 
     def end(self, pid: int) -> int:
         """Kills the process and all below it; answers how it ended."""
-        child = self.running.pop(pid)
+        child = self.running.pop(pid, None)
+        if child is None:
+            return 0
         kill([*descendants(pid), pid], signal.SIGKILL)
         return child.wait()
 
     def sshd(self, instance: str, ip: str, port: int, extra: str = "") -> dict:
         """A real sshd as one instance, which lets in what was pushed to that instance."""
         base = self.folder / f"sshd-{instance}"
-        base.mkdir()
+        base.mkdir(exist_ok=True)  # an instance that comes back has another host key
         host_key = base / "host_key"
+        host_key.unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", instance, "-f", str(host_key)], check=True)
         calls = self.folder / "calls" / instance
         agent = f"/bin/sh {HERE}/authorized_keys_command.sh {self.folder}/keys {calls} {instance} %u %f"
@@ -203,12 +207,14 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print shall not look like an answer
     sys.path.insert(0, str(HERE))
-    lab = Lab(Path(sys.argv[1]))
+    folder = Path(sys.argv[1])
+    lab = Lab(folder / "lab")
     try:
         for line in sys.stdin:
             print(json.dumps(lab.answer(line)), file=answers)
     finally:
         lab.end_everything()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
