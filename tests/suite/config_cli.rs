@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Finished, Lab, Prepared, run_drawbridge};
+use crate::support::{Finished, Lab, Prepared, Way, run_drawbridge};
 
 /// The exit code for a broken configuration (`EX_CONFIG`).
 const BROKEN: i32 = 78;
@@ -104,8 +104,7 @@ fn a_host_key_that_is_none_is_named() {
     let prepared = Lab::with().config("server", "host_key", "\"host_key\"").prepare();
     let path = prepared.dir().join("host_key");
     std::fs::write(&path, "-----BEGIN OPENSSH PRIVATE KEY-----\nnot a key\n").expect("our own folder");
-    let serve = run(&prepared, &["serve"], &[]);
-    assert!(!serve.hung && serve.code != Some(0), "{}", everything(&serve));
+    let serve = run(&prepared, &["serve"], &[]).failed();
     assert!(everything(&serve).contains("host_key"), "{}", everything(&serve));
 }
 
@@ -114,8 +113,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     let prepared = Lab::with().config("server", "listen", &format!("[\"{address}\"]")).prepare();
-    let done = run(&prepared, &["serve"], &[]);
-    assert!(!done.hung && done.code != Some(0), "{}", everything(&done));
+    let done = run(&prepared, &["serve"], &[]).failed();
     assert!(everything(&done).contains(&address), "{}", everything(&done));
 }
 
@@ -135,14 +133,12 @@ fn variables_and_flags_win_over_the_file() {
 #[test]
 fn an_audit_that_cannot_be_written_keeps_the_daemon_from_starting() {
     let prepared = Lab::with().config("audit", "file", "\"/dev/full\"").prepare();
-    let done = run(&prepared, &["serve"], &[]);
-    assert!(!done.hung && done.code != Some(0), "{}", everything(&done));
+    let done = run(&prepared, &["serve"], &[]).failed();
     assert!(everything(&done).contains("/dev/full"), "{}", everything(&done));
 }
 
 #[test]
 fn a_broken_new_policy_is_refused_and_the_old_one_stays() {
-    use crate::support::Way;
     let lab = Lab::with().instance("web-1").start();
     std::fs::write(lab.dir().join("policy.cedar"), "permit(principal").expect("our own folder");
     lab.daemon.signal(rustix::process::Signal::HUP);

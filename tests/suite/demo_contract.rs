@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Daemon, Finished, Start, Supervisor, finish, greets, lines_of, noise, start, wait_for};
+use crate::support::{Daemon, Finished, Start, Supervisor, finish, greets, noise, start, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -72,9 +72,7 @@ fn the_contract_holds_word_for_word() {
         files_go_both_ways(&demo, host);
     }
     for host in ["vault-1", "vault-1.direct", "old-1", "old-1.direct"] {
-        let done = demo.ssh(&[host, "true"]);
-        assert!(!done.hung && done.code != Some(0), "{host}: {done:?}");
-        assert!(!lines_of(&done.err()).is_empty(), "{host}: there is no sentence");
+        demo.ssh(&[host, "true"]).failed().with_a_sentence();
     }
     let stopped = demo.ssh(&["old-1", "true"]).err();
     assert!(stopped.contains("stopped"), "{stopped}");
@@ -129,8 +127,7 @@ fn ends_on(demo: &Demo, signal: Signal) {
         below.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
     });
     assert!(!greets(demo.port), "something still listens");
-    let done = finish(session, Vec::new(), Duration::from_secs(20));
-    assert!(!done.hung && done.code != Some(0), "{done:?}");
+    finish(session, Vec::new(), Duration::from_secs(20)).failed();
 }
 
 /// How many of the demo's processes are that `sleep 600`.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Lab, Way, lines_of, named, wait_for};
+use crate::support::{Lab, Way, finish, lines_of, named, wait_for};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -63,9 +63,7 @@ fn a_target_that_dies_ends_the_session_with_a_sentence() {
         let mut running = client.start(&["echo ready; exec sleep 600"]);
         running.expect("ready");
         lab.instance("web-1").crash();
-        let done = crate::support::finish(running.take(), Vec::new(), SOON);
-        assert!(!done.hung && done.code != Some(0), "{way:?}: {done:?}");
-        assert!(!lines_of(&done.err()).is_empty(), "{way:?}: there is no sentence");
+        finish(running.take(), Vec::new(), SOON).failed().with_a_sentence();
         lab.audited("session-ended", |event| event["ending"] == "target-left");
     }
 }
@@ -78,9 +76,9 @@ fn the_longest_session_ends_with_a_sentence() {
         let began = Instant::now();
         let client = lab.client(way, "web-1").within(Duration::from_secs(20));
         let done = client.run("while :; do echo busy; sleep 0.2; done");
-        assert!(!done.hung && done.code != Some(0), "{way:?}: {done:?}");
+        let done = done.failed();
         assert!(began.elapsed() >= Duration::from_secs(2), "{way:?}: it ended too early");
-        assert!(!lines_of(&done.err()).is_empty(), "{way:?}: there is no sentence");
+        done.with_a_sentence();
     }
     wait_for("the programs on the instance to end", SOON, || lab.instance("web-1").processes().is_empty());
     assert_eq!(lab.audited("session-ended", |_| true)["ending"], "max-session");
@@ -93,9 +91,7 @@ fn an_idle_session_ends_with_a_sentence_and_a_busy_one_does_not() {
     for way in Way::BOTH {
         let busy = lab.client(way, "web-1").run("for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.5; done");
         assert_eq!(lines_of(&busy.ended_with(0).out()).len(), 8, "{way:?}");
-        let idle = lab.client(way, "web-1").within(Duration::from_secs(20)).run("sleep 600");
-        assert!(!idle.hung && idle.code != Some(0), "{way:?}: {idle:?}");
-        assert!(!lines_of(&idle.err()).is_empty(), "{way:?}: there is no sentence");
+        lab.client(way, "web-1").within(Duration::from_secs(20)).run("sleep 600").failed().with_a_sentence();
     }
     lab.audited("session-ended", |event| event["ending"] == "idle");
 }
@@ -112,8 +108,7 @@ fn the_daemon_ends_cleanly_on_sigterm() {
     lab.daemon.signal(Signal::TERM);
     assert_eq!(lab.daemon.wait(SOON), 0, "{}", lab.daemon.log_tail());
     for client in running {
-        let done = crate::support::finish(client.take(), Vec::new(), SOON);
-        assert!(!done.hung && done.code != Some(0), "{done:?}");
+        finish(client.take(), Vec::new(), SOON).failed();
     }
     wait_for("the programs on the instance to end", SOON, || lab.instance("web-1").processes().is_empty());
     let trail = lab.audit();

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::support::{Lab, Supervisor, Way, lines_of, named, noise};
+use crate::support::{Client, Lab, Supervisor, Way, lines_of, named, noise};
 
 /// One lab for all of this file: nothing here changes it.
 fn lab() -> &'static Lab {
@@ -146,7 +146,7 @@ fn rsync_copies_both_ways() {
 }
 
 /// Copies a file to the target and back, and compares.
-fn copy_round(way: Way, copy: impl Fn(&crate::support::Client<'_>, &str, &str)) {
+fn copy_round(way: Way, copy: impl Fn(&Client<'_>, &str, &str)) {
     let lab = lab();
     let folder = tempfile::tempdir_in(lab.dir()).expect("our own folder");
     let remote = tempfile::Builder::new().tempfile_in(lab.scratch()).expect("our own folder");

@@ -62,7 +62,7 @@ fn unknown_and_forbidden_read_the_same() {
         let forbidden = lab.client(way, "vault-1").run("true").ended_with(255);
         let unknown = lab.client(way, "no-such-1").run("true").ended_with(255);
         assert_eq!(words(&forbidden, "vault-1"), words(&unknown, "no-such-1"), "{way:?}");
-        assert!(!lines_of(&forbidden.err()).is_empty(), "{way:?}: there is no sentence");
+        let forbidden = forbidden.with_a_sentence();
         assert!(forbidden.stdout.is_empty(), "{way:?}: {:?}", forbidden.out());
     }
     let refused = lab.audited("decision", |event| event["outcome"] == "refuse");
@@ -139,8 +139,11 @@ fn an_instance_that_cannot_be_reached_gets_a_sentence_in_time() {
     let lab = builder.config("upstream", "handshake_timeout", "\"2s\"").start();
     for way in Way::BOTH {
         for target in ["closed-1", "silent-1"] {
-            let done = lab.client(way, target).within(Duration::from_secs(20)).run("true").ended_with(255);
-            assert!(!lines_of(&done.err()).is_empty(), "{way:?} {target}: there is no sentence");
+            lab.client(way, target)
+                .within(Duration::from_secs(20))
+                .run("true")
+                .ended_with(255)
+                .with_a_sentence();
         }
     }
     let trail = lab.audit();
@@ -175,8 +178,7 @@ fn instance_connect_s_own_refusals_become_sentences() {
         lab.fault("ec2-instance-connect", Some(fault));
         for way in Way::BOTH {
             let client = lab.client(way, "web-1").within(Duration::from_secs(within));
-            let done = client.run("true").ended_with(255);
-            assert!(!lines_of(&done.err()).is_empty(), "{fault} {way:?}: there is no sentence");
+            let done = client.run("true").ended_with(255).with_a_sentence();
             assert!(!done.err().contains("a fault was switched on"), "AWS's words leak to the user");
         }
     }
@@ -203,7 +205,6 @@ fn the_inventory_serves_from_its_last_good_copy() {
 #[test]
 fn a_target_called_dot_dot_slash_etc_is_no_target() {
     let lab = Lab::with().instance("web-1").start();
-    let done = lab.client(Way::Direct, "../../etc").run("true").ended_with(255);
-    assert!(!lines_of(&done.err()).is_empty(), "there is no sentence");
+    lab.client(Way::Direct, "../../etc").run("true").ended_with(255).with_a_sentence();
     lab.client(Way::Direct, "web-1").run("true").ended_with(0);
 }

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Lab, Running, Terminal, Way, noise, wait_for};
+use crate::support::{Client, Lab, Running, Terminal, Way, finish, noise, wait_for};
 
 /// How long a stall is watched. A person's minute shows nothing that these seconds do not.
 const WATCHED: Duration = Duration::from_secs(12);
@@ -22,7 +22,7 @@ const ECHO: Duration = Duration::from_secs(5);
 const GROWTH_MAX_KIB: u64 = 48 * 1024;
 
 /// A shared connection that notices silence and changes its keys every few seconds.
-fn watchful<'a>(lab: &'a Lab, way: Way) -> crate::support::Client<'a> {
+fn watchful<'a>(lab: &'a Lab, way: Way) -> Client<'a> {
     lab.client(way, "web-1")
         .option("ServerAliveInterval 1")
         .option("ServerAliveCountMax 3")
@@ -56,7 +56,7 @@ fn echoes_throughout(lab: &Lab, terminal: &mut Terminal, memory_before: u64) {
 }
 
 /// One stalled channel, made by `stall`, beside a terminal on the same connection.
-fn beside_a_stalled_channel(way: Way, stall: impl Fn(&crate::support::Client<'_>) -> Running) {
+fn beside_a_stalled_channel(way: Way, stall: impl Fn(&Client<'_>) -> Running) {
     let lab = Lab::with().instance("web-1").start();
     let mut master = watchful(&lab, way).master();
     let mut terminal = master.client.terminal(&["stty raw -echo; echo ready; exec cat"], 24, 80);
@@ -95,7 +95,7 @@ fn a_program_that_stops_reading_by_jump() {
     beside_a_stalled_channel(Way::Jump, stopped_program);
 }
 
-fn stopped_program(client: &crate::support::Client<'_>) -> Running {
+fn stopped_program(client: &Client<'_>) -> Running {
     let mut running = client.start(&["exec sleep 600"]);
     pour_into(&mut running);
     running
@@ -109,7 +109,7 @@ fn a_stalled_channel_goes_on_where_it_stopped() {
         let size = 24 << 20;
         let stalled = master.client.start(&[&format!("head -c {size} /dev/zero")]);
         master.client.run("echo meanwhile").ended_with(0);
-        let done = crate::support::finish(stalled.take(), Vec::new(), Duration::from_secs(60)).ended_with(0);
+        let done = finish(stalled.take(), Vec::new(), Duration::from_secs(60)).ended_with(0);
         assert_eq!(done.stdout.len(), size, "{way:?}");
     }
 }

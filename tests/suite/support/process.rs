@@ -1,5 +1,6 @@
 //! Running a program to its end within a deadline, and waiting for things to become true.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -7,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How a program ended, and what it said.
-#[derive(Debug)]
 pub(crate) struct Finished {
     /// Its exit code; nothing when a signal or the deadline ended it.
     pub(crate) code: Option<i32>,
@@ -32,18 +32,31 @@ impl Finished {
     /// Demands an exit code, and shows everything if it is another.
     #[track_caller]
     pub(crate) fn ended_with(self, code: i32) -> Self {
-        let head = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..400).unwrap_or(bytes)).into_owned();
-        assert_eq!(
-            self.code,
-            Some(code),
-            "hung: {}, after {:?}\nstdout ({} bytes): {:?}\nstderr: {:?}",
-            self.hung,
-            self.took,
-            self.stdout.len(),
-            head(&self.stdout),
-            self.err(),
-        );
+        assert_eq!(self.code, Some(code), "{self:?}");
         self
+    }
+
+    /// Demands that it ended by itself, and not with success.
+    #[track_caller]
+    pub(crate) fn failed(self) -> Self {
+        assert!(!self.hung && self.code != Some(0), "{self:?}");
+        self
+    }
+
+    /// Demands that it said something to its user.
+    #[track_caller]
+    pub(crate) fn with_a_sentence(self) -> Self {
+        assert!(!lines_of(&self.err()).is_empty(), "there is no sentence: {self:?}");
+        self
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.hung { "hung".to_owned() } else { format!("ended with {:?}", self.code) };
+        let head = String::from_utf8_lossy(self.stdout.get(..400).unwrap_or(&self.stdout));
+        writeln!(f, "{how} after {:?}; {} bytes of output: {head:?}", self.took, self.stdout.len())?;
+        write!(f, "standard error: {}", self.err())
     }
 }
 
