@@ -43,10 +43,16 @@ impl Finished {
         self
     }
 
-    /// Demands that it said something to its user.
+    /// Demands that it told its user why, in a full sentence that is not ssh's own.
     #[track_caller]
     pub(crate) fn with_a_sentence(self) -> Self {
-        assert!(!lines_of(&self.err()).is_empty(), "there is no sentence: {self:?}");
+        let ssh_s_own = ["Permission denied (publickey).", "Host key verification failed."];
+        let said = self.err();
+        let sentence = |line: &&str| line.ends_with('.') && !ssh_s_own.iter().any(|own| line.contains(own));
+        assert!(
+            said.lines().map(str::trim_end).any(|line| sentence(&line)),
+            "there is no sentence: {self:?}"
+        );
         self
     }
 }
