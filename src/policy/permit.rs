@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::domain::{Action, Identity, Login, Target};
 
@@ -38,10 +38,17 @@ pub struct Question<'a> {
 /// Limits that the permitting rules set; where several do, the tightest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Limits {
-    /// The longest a session may last (`@max_session`).
+    /// The longest a session may last (`@max_session`); in JSON `max_session_ms`.
+    #[serde(rename = "max_session_ms", serialize_with = "milliseconds")]
     pub max_session: Option<Duration>,
-    /// The longest a session may say nothing in either direction (`@idle`).
+    /// The longest a session may say nothing in either direction (`@idle`); in JSON `idle_ms`.
+    #[serde(rename = "idle_ms", serialize_with = "milliseconds")]
     pub idle: Option<Duration>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
+fn milliseconds<S: Serializer>(limit: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    limit.map(|limit| limit.as_millis()).serialize(serializer)
 }
 
 /// The sealed proof that policy allowed something, and which rule did. Only `policy` makes one.
@@ -57,7 +64,6 @@ pub struct Permit {
 }
 
 impl Permit {
-    #[expect(dead_code, reason = "the engine that decides is the next commit")]
     pub(super) fn grant(question: &Question<'_>, limits: Limits, rules: Vec<RuleId>) -> Self {
         Self {
             identity: Arc::clone(question.identity),

@@ -1,0 +1,381 @@
+//! What can happen. The names and fields are documented for readers in `docs/audit.md`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::facts::{
+    ActionFacts, Algorithms, AuthProof, CertificateProof, DecisionOutcome, EarlyRefusal, ExitFacts,
+    LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
+};
+use super::json::{as_ms, as_utc_ms};
+use super::text::{SshUser, Text};
+use crate::domain::{ChannelNumber, Ending, Fingerprint, Login, UserName};
+use crate::policy::{Permit, Question, Refusal, RefusalReason, RuleId};
+
+/// One line of the audit trail, without its time and ids.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// The daemon is ready to take connections.
+    DaemonStarted {
+        /// drawbridge's version.
+        version: &'static str,
+        /// The addresses it listens on.
+        listeners: Vec<SocketAddr>,
+    },
+    /// The daemon has ended; the last line of a clean run.
+    DaemonStopped {
+        /// drawbridge's version.
+        version: &'static str,
+        /// Whether every session had ended within the grace time.
+        drained: bool,
+    },
+    /// A file that decides about access was read again and is in force.
+    Reloaded {
+        /// Which one.
+        what: Reloadable,
+    },
+    /// A file that decides about access was read again and refused; the old one stays in force.
+    ReloadRefused {
+        /// Which one.
+        what: Reloadable,
+        /// How many problems it has.
+        problems: usize,
+        /// The first of them.
+        detail: Text,
+    },
+    /// A client connected.
+    ConnectionOpened {
+        /// The client's address.
+        client_addr: IpAddr,
+        /// The client's port.
+        client_port: u16,
+        /// Our address that it connected to.
+        listener: SocketAddr,
+    },
+    /// A client was turned away before it said anything.
+    ConnectionRefused {
+        /// The client's address.
+        client_addr: IpAddr,
+        /// The client's port.
+        client_port: u16,
+        /// Our address that it connected to.
+        listener: SocketAddr,
+        /// Why.
+        reason: EarlyRefusal,
+    },
+    /// The first key exchange with a client is complete.
+    ClientIdentified {
+        /// The client's identification string (RFC 4253 §4.2).
+        client_version: Text,
+        /// What was agreed.
+        algorithms: Algorithms,
+    },
+    /// An attempt to prove an identity failed. Outside, all failures read the same.
+    AuthenticationFailed {
+        /// The user name of the SSH login.
+        #[serde(flatten)]
+        ssh_user: SshUser,
+        /// The method that was tried (RFC 4252), or `certificate`.
+        method: Text,
+        /// The algorithm of the key that was offered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        algorithm: Option<Text>,
+        /// The key that was offered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
+        /// What the certificate claims; its signature may be what failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        certificate: Option<CertificateProof>,
+        /// The true reason, as a label.
+        reason: Text,
+        /// The true reason, as a sentence.
+        detail: Text,
+    },
+    /// An identity was proved.
+    AuthenticationSucceeded {
+        /// The user name of the SSH login.
+        #[serde(flatten)]
+        ssh_user: SshUser,
+        /// The user of local policy.
+        user: UserName,
+        /// The user's groups.
+        groups: Vec<String>,
+        /// How it was proved.
+        #[serde(flatten)]
+        proof: AuthProof,
+    },
+    /// A client named a target.
+    TargetRequested {
+        /// What was typed.
+        typed: Text,
+        /// How it was addressed.
+        way: Way,
+    },
+    /// What was typed does not lead to one instance.
+    TargetNotResolved {
+        /// What was typed.
+        typed: Text,
+        /// Why.
+        reason: Unresolved,
+        /// Why, as a sentence.
+        detail: Text,
+    },
+    /// Policy decided.
+    Decision {
+        /// What it decided.
+        outcome: DecisionOutcome,
+        /// Who asked.
+        user: UserName,
+        /// Where they came from.
+        client_addr: IpAddr,
+        /// The machine it is about.
+        target: TargetFacts,
+        /// The OS user on it.
+        login: Login,
+        /// What is to be done there.
+        #[serde(flatten)]
+        action: ActionFacts,
+        /// The rules that decided.
+        rules: Vec<RuleId>,
+        /// Why not, where it was a refusal.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<RefusalReason>,
+        /// What went wrong while rules were evaluated.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<Text>,
+        /// The limits that hold, where it was a permit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limits: Option<LimitFacts>,
+    },
+    /// Instance Connect took the one-session key.
+    KeyPushed {
+        /// AWS's request id: the same as in CloudTrail.
+        request_id: Text,
+        /// The key: the same as in the target's own log.
+        key_fingerprint: Fingerprint,
+        /// Until when the target lets it in.
+        #[serde(serialize_with = "as_utc_ms")]
+        valid_until: Timestamp,
+        /// How many calls it took.
+        attempts: u32,
+        /// How long it took.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// Instance Connect did not take the key.
+    KeyPushFailed {
+        /// AWS's request id, where AWS answered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<Text>,
+        /// The key.
+        key_fingerprint: Fingerprint,
+        /// The kind of failure, as a label.
+        reason: Text,
+        /// What was said, for the operator.
+        detail: Text,
+        /// How many calls were made.
+        attempts: u32,
+        /// How long it took.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// The SSH connection to the target stands, and the target let us in.
+    UpstreamConnected {
+        /// The address that was dialled.
+        target_address: SocketAddr,
+        /// The target's identification string (RFC 4253 §4.2).
+        target_version: Text,
+        /// The target's host key.
+        host_key_fingerprint: Fingerprint,
+        /// What vouched for it.
+        vouched_by: VouchedBy,
+        /// What was agreed.
+        algorithms: Algorithms,
+        /// From dialling to being let in.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// The target could not be reached, proved to be another, or did not let us in.
+    UpstreamFailed {
+        /// The address that was dialled.
+        target_address: SocketAddr,
+        /// The kind of failure, as a label.
+        reason: Text,
+        /// What went wrong, for the operator.
+        detail: Text,
+        /// The host key that was shown, where it came to that.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host_key_fingerprint: Option<Fingerprint>,
+        /// The pin it should have equalled, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pinned_fingerprint: Option<Fingerprint>,
+        /// From dialling to giving up.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// A permit is in use on an upstream.
+    SessionStarted {
+        /// Who.
+        user: UserName,
+        /// The client's address.
+        client_addr: IpAddr,
+        /// The client's port.
+        client_port: u16,
+        /// How the target was addressed.
+        way: Way,
+        /// The OS user on the target.
+        login: Login,
+        /// The target.
+        target: TargetFacts,
+    },
+    /// A program was asked for on a channel.
+    ChannelStarted {
+        /// The channel.
+        channel: ChannelNumber,
+        /// Which program.
+        #[serde(flatten)]
+        action: ActionFacts,
+        /// Its terminal, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pty: Option<PtyFacts>,
+    },
+    /// Something was asked for that drawbridge does not carry.
+    ChannelRefused {
+        /// The channel type or request name (RFC 4254).
+        requested: Text,
+        /// Why it was refused, as a label.
+        reason: Text,
+    },
+    /// A channel closed.
+    ChannelEnded {
+        /// The channel.
+        channel: ChannelNumber,
+        /// How the program ended.
+        #[serde(flatten)]
+        exit: ExitFacts,
+        /// Data bytes from the client to the target.
+        bytes_to_target: u64,
+        /// Data bytes from the target to the client, standard error included.
+        bytes_to_client: u64,
+        /// Why it closed.
+        ending: Ending,
+        /// From opened to closed.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// A session is over.
+    SessionEnded {
+        /// Why.
+        ending: Ending,
+        /// More about why, where there is more to say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Text>,
+        /// Data bytes from the client to the target, all channels.
+        bytes_to_target: u64,
+        /// Data bytes from the target to the client, all channels.
+        bytes_to_client: u64,
+        /// How many channels it had.
+        channels: u32,
+        /// From started to ended.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// A client's connection is over.
+    ConnectionEnded {
+        /// Why.
+        ending: Ending,
+        /// More about why, where there is more to say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Text>,
+        /// From opened to ended.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+}
+
+impl Event {
+    /// The event that a permit is.
+    #[must_use]
+    pub fn permitted(permit: &Permit) -> Self {
+        let identity = permit.identity();
+        Self::Decision {
+            outcome: DecisionOutcome::Permit,
+            user: identity.user.clone(),
+            client_addr: identity.client_addr,
+            target: permit.target().as_ref().into(),
+            login: permit.login().clone(),
+            action: permit.action().into(),
+            rules: permit.rules().to_vec(),
+            reason: None,
+            errors: Vec::new(),
+            limits: Some(permit.limits().into()),
+        }
+    }
+
+    /// The event that a refusal is.
+    #[must_use]
+    pub fn refused(question: &Question<'_>, refusal: &Refusal) -> Self {
+        Self::Decision {
+            outcome: DecisionOutcome::Refuse,
+            user: question.identity.user.clone(),
+            client_addr: question.identity.client_addr,
+            target: question.target.as_ref().into(),
+            login: question.login.clone(),
+            action: question.action.into(),
+            rules: refusal.rules.clone(),
+            reason: Some(refusal.reason),
+            errors: refusal.errors.iter().take(ERRORS_MAX).map(|error| Text::from(error.as_str())).collect(),
+            limits: None,
+        }
+    }
+}
+
+/// The most evaluation errors that one decision keeps.
+const ERRORS_MAX: usize = 8;
+
+/// Declares the names once, so that the list and the match cannot differ.
+macro_rules! names {
+    ($($variant:ident => $name:literal),* $(,)?) => {
+        impl Event {
+            /// Every name, in the order in which `docs/audit.md` tells of them.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name),*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    DaemonStarted => "daemon-started",
+    DaemonStopped => "daemon-stopped",
+    Reloaded => "reloaded",
+    ReloadRefused => "reload-refused",
+    ConnectionOpened => "connection-opened",
+    ConnectionRefused => "connection-refused",
+    ClientIdentified => "client-identified",
+    AuthenticationFailed => "authentication-failed",
+    AuthenticationSucceeded => "authentication-succeeded",
+    TargetRequested => "target-requested",
+    TargetNotResolved => "target-not-resolved",
+    Decision => "decision",
+    KeyPushed => "key-pushed",
+    KeyPushFailed => "key-push-failed",
+    UpstreamConnected => "upstream-connected",
+    UpstreamFailed => "upstream-failed",
+    SessionStarted => "session-started",
+    ChannelStarted => "channel-started",
+    ChannelRefused => "channel-refused",
+    ChannelEnded => "channel-ended",
+    SessionEnded => "session-ended",
+    ConnectionEnded => "connection-ended",
+}

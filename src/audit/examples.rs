@@ -1,0 +1,283 @@
+//! One example and more of each event, for the snapshot and for the check of `docs/audit.md`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::domain::{
+    Action, ActionKind, AuthMethod, CertificateFacts, ChannelNumber, Ending, Exit, Fingerprint, InstanceId,
+    Login, UserName,
+};
+use crate::policy::{RefusalReason, RuleId};
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 20));
+
+fn listener() -> SocketAddr {
+    SocketAddr::from((Ipv6Addr::UNSPECIFIED, 2222))
+}
+
+pub(super) fn now() -> Timestamp {
+    "2026-01-02T03:04:05.6789Z".parse().expect("a time")
+}
+
+fn alice() -> UserName {
+    UserName::parse("alice").expect("a name")
+}
+
+fn login() -> Login {
+    Login::parse("ec2-user").expect("a login")
+}
+
+fn fingerprint(of: &str) -> Fingerprint {
+    Fingerprint::of_blob(of.as_bytes())
+}
+
+fn target() -> TargetFacts {
+    TargetFacts {
+        id: InstanceId::parse("i-0123456789abcdef0").expect("an instance id"),
+        name: Some("web-1".into()),
+        account: "123456789012".to_owned(),
+        region: "eu-west-1".to_owned(),
+        private_ip: TARGET,
+    }
+}
+
+fn algorithms(aead: bool) -> Algorithms {
+    let cipher = if aead { "aes256-gcm@openssh.com" } else { "aes256-ctr" };
+    let mac = || (!aead).then(|| Text::from("hmac-sha2-256-etm@openssh.com"));
+    Algorithms {
+        kex: "mlkem768x25519-sha256".into(),
+        host_key: "ssh-ed25519".into(),
+        cipher_client_to_server: cipher.into(),
+        cipher_server_to_client: cipher.into(),
+        mac_client_to_server: mac(),
+        mac_server_to_client: mac(),
+    }
+}
+
+fn certificate() -> CertificateFacts {
+    CertificateFacts { key_id: "alice@laptop".to_owned(), serial: u64::MAX, ca: fingerprint("ca") }
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Every event, some of them twice to show the fields that are not always there.
+pub(super) fn all() -> Vec<Entry> {
+    let connection = ConnectionId::fixed(1);
+    let session = SessionId::fixed(2);
+    let mut entries: Vec<_> = daemon().into_iter().map(Entry::of_daemon).collect();
+    entries.extend(of_connections().into_iter().map(|event| Entry::of_connection(connection, event)));
+    entries.extend(of_sessions().into_iter().map(|event| Entry::of_session(connection, session, event)));
+    let ended = Event::ConnectionEnded {
+        ending: Ending::ProtocolError,
+        detail: Some("the client sent a packet of 1048576 bytes".into()),
+        duration: ms(62_003),
+    };
+    entries.push(Entry::of_connection(connection, ended));
+    entries
+}
+
+fn daemon() -> Vec<Event> {
+    vec![
+        Event::DaemonStarted { version: "0.1.0", listeners: vec![listener()] },
+        Event::DaemonStopped { version: "0.1.0", drained: true },
+        Event::Reloaded { what: Reloadable::Policy },
+        Event::ReloadRefused {
+            what: Reloadable::Users,
+            problems: 2,
+            detail: "users.toml:3:1: unknown key `grups`".into(),
+        },
+    ]
+}
+
+fn of_connections() -> Vec<Event> {
+    vec![
+        Event::ConnectionOpened { client_addr: CLIENT, client_port: 50_122, listener: listener() },
+        Event::ConnectionRefused {
+            client_addr: CLIENT,
+            client_port: 50_123,
+            listener: listener(),
+            reason: EarlyRefusal::TooManyFromAddress,
+        },
+        Event::ClientIdentified {
+            client_version: "SSH-2.0-OpenSSH_10.0".into(),
+            algorithms: algorithms(true),
+        },
+        Event::AuthenticationFailed {
+            ssh_user: SshUser::from("root\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}".repeat(5).as_str()),
+            method: "certificate".into(),
+            algorithm: Some("ssh-ed25519-cert-v01@openssh.com".into()),
+            fingerprint: Some(fingerprint("key")),
+            certificate: Some((&certificate()).into()),
+            reason: "certificate-expired".into(),
+            detail: "the certificate was valid until 2026-01-01T00:00:00Z".into(),
+        },
+        Event::AuthenticationFailed {
+            ssh_user: "alice".into(),
+            method: "none".into(),
+            algorithm: None,
+            fingerprint: None,
+            certificate: None,
+            reason: "method-not-offered".into(),
+            detail: "the client asked without a key".into(),
+        },
+        Event::AuthenticationSucceeded {
+            ssh_user: "ec2-user@web-1".into(),
+            user: alice(),
+            groups: vec!["oncall".to_owned(), "web".to_owned()],
+            proof: (&AuthMethod::Certificate {
+                fingerprint: fingerprint("key"),
+                algorithm: "ssh-ed25519-cert-v01@openssh.com".to_owned(),
+                certificate: certificate(),
+            })
+                .into(),
+        },
+        Event::AuthenticationSucceeded {
+            ssh_user: "alice".into(),
+            user: alice(),
+            groups: vec![],
+            proof: (&AuthMethod::PublicKey {
+                fingerprint: fingerprint("key"),
+                algorithm: "ssh-ed25519".to_owned(),
+            })
+                .into(),
+        },
+        Event::TargetRequested { typed: "web-1".into(), way: Way::Jump },
+        Event::TargetNotResolved {
+            typed: "../../etc".into(),
+            reason: Unresolved::Malformed,
+            detail: "the target's name has a character that cannot stand in one".into(),
+        },
+    ]
+}
+
+fn of_sessions() -> Vec<Event> {
+    let mut events = decisions();
+    events.extend(upstreams());
+    events.push(Event::SessionStarted {
+        user: alice(),
+        client_addr: CLIENT,
+        client_port: 50_122,
+        way: Way::Jump,
+        login: login(),
+        target: target(),
+    });
+    events.extend(channels());
+    events.push(Event::SessionEnded {
+        ending: Ending::Idle,
+        detail: Some("nothing was said for 15 minutes".into()),
+        bytes_to_target: 1_024,
+        bytes_to_client: 5_000_000_000,
+        channels: 2,
+        duration: ms(61_500),
+    });
+    events
+}
+
+fn decisions() -> Vec<Event> {
+    vec![
+        Event::Decision {
+            outcome: DecisionOutcome::Permit,
+            user: alice(),
+            client_addr: CLIENT,
+            target: target(),
+            login: login(),
+            action: (&Action::Exec { command: "uptime".to_owned() }).into(),
+            rules: vec![RuleId("web-team".to_owned())],
+            reason: None,
+            errors: vec![],
+            limits: Some(LimitFacts { max_session_ms: Some(28_800_000), idle_ms: Some(900_000) }),
+        },
+        Event::Decision {
+            outcome: DecisionOutcome::Refuse,
+            user: alice(),
+            client_addr: CLIENT,
+            target: TargetFacts { name: None, ..target() },
+            login: login(),
+            action: (&Action::Subsystem { name: "netconf".to_owned() }).into(),
+            rules: vec![RuleId("no-vault".to_owned())],
+            reason: Some(RefusalReason::Forbidden),
+            errors: vec!["attribute `owner` does not exist".into()],
+            limits: None,
+        },
+    ]
+}
+
+fn upstreams() -> Vec<Event> {
+    vec![
+        Event::KeyPushed {
+            request_id: "0d3f8c7e-3c2b-4f0e-9a51-1b2c3d4e5f60".into(),
+            key_fingerprint: fingerprint("injected"),
+            valid_until: "2026-01-02T03:05:05Z".parse().expect("a time"),
+            attempts: 2,
+            duration: ms(143),
+        },
+        Event::KeyPushFailed {
+            request_id: Some("1e4f8c7e-3c2b-4f0e-9a51-1b2c3d4e5f60".into()),
+            key_fingerprint: fingerprint("injected"),
+            reason: "throttled".into(),
+            detail: "ThrottlingException: Rate exceeded".into(),
+            attempts: 4,
+            duration: ms(5_000),
+        },
+        Event::UpstreamConnected {
+            target_address: SocketAddr::new(TARGET, 22),
+            target_version: "SSH-2.0-OpenSSH_8.7".into(),
+            host_key_fingerprint: fingerprint("host"),
+            vouched_by: VouchedBy::TofuFirstUse,
+            algorithms: algorithms(false),
+            duration: ms(187),
+        },
+        Event::UpstreamFailed {
+            target_address: SocketAddr::new(TARGET, 22),
+            reason: "host-key-changed".into(),
+            detail: "the host key is not the pinned one".into(),
+            host_key_fingerprint: Some(fingerprint("other host")),
+            pinned_fingerprint: Some(fingerprint("host")),
+            duration: ms(40),
+        },
+    ]
+}
+
+fn channels() -> Vec<Event> {
+    let ended = |exit: Option<Exit>, ending| Event::ChannelEnded {
+        channel: ChannelNumber(1),
+        exit: exit.as_ref().into(),
+        bytes_to_target: 17,
+        bytes_to_client: 4_096,
+        ending,
+        duration: ms(1_250),
+    };
+    let pty = PtyFacts { term: "xterm-256color".into(), columns: 120, rows: 40 };
+    vec![
+        Event::ChannelStarted {
+            channel: ChannelNumber(1),
+            action: ActionFacts { action: ActionKind::Shell, command: None, subsystem: None },
+            pty: Some(pty),
+        },
+        Event::ChannelStarted {
+            channel: ChannelNumber(2),
+            action: ActionFacts::exec(b"printf '\xff\n'"),
+            pty: None,
+        },
+        Event::ChannelStarted {
+            channel: ChannelNumber(3),
+            action: ActionFacts::exec("x".repeat(CommandLine::LENGTH_MAX + 1).as_bytes()),
+            pty: None,
+        },
+        Event::ChannelStarted {
+            channel: ChannelNumber(4),
+            action: (&Action::Subsystem { name: "netconf".to_owned() }).into(),
+            pty: None,
+        },
+        Event::ChannelRefused { requested: "x11-req".into(), reason: "not-carried".into() },
+        ended(Some(Exit::Status { code: 0 }), Ending::Finished),
+        ended(Some(Exit::Signal { name: "KILL".to_owned(), core_dumped: false }), Ending::Finished),
+        ended(None, Ending::TargetLeft),
+    ]
+}

@@ -1,0 +1,238 @@
+//! The command line: arguments in, an exit code out.
+//!
+//! What always holds: what a command says goes to the writer it was given; what went wrong is a
+//! [`CliError`] with one exit code. What the commands do belongs to other rooms; `parts` is the
+//! one place that calls them.
+
+mod args;
+mod logging;
+mod parts;
+
+use std::io::{self, Write};
+
+pub use args::{Arguments, Command, PolicyCommand};
+use args::{ConfigArgs, ExplainArgs};
+
+use crate::config::{Config, Overrides, VARIABLE_PREFIX};
+use crate::problem::Problem;
+
+/// How the process ends. `docs/configuration.md` lists the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything that was asked for was done.
+    Done,
+    /// It was not, or the answer is no.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// The configuration is broken, and starting again will not help (`EX_CONFIG`).
+    Config,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Config => 78,
+        })
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration, or a file that it names, has mistakes.
+    #[error("{}", problem_list(.0))]
+    Problems(Vec<Problem>),
+    /// The arguments do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// Something that was done failed; the text is a full sentence.
+    #[error("{0}")]
+    Failed(String),
+    /// This build lacks a part.
+    #[error("This build of drawbridge cannot do this yet: {0}.")]
+    NotBuilt(&'static str),
+    /// The answer could not be written.
+    #[error("The answer cannot be written: {0}.")]
+    Answer(#[from] io::Error),
+}
+
+impl CliError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Problems(_) => Exit::Config,
+            Self::Usage(_) => Exit::Usage,
+            Self::Failed(_) | Self::NotBuilt(_) | Self::Answer(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs what the arguments ask for. Answers go to `out`, complaints to `err`.
+pub fn run(arguments: Arguments, out: &mut impl Write, err: &mut impl Write) -> Exit {
+    match dispatch(arguments.command, out) {
+        Ok(exit) => exit,
+        // Whoever read the answer has read enough, as in `drawbridge check | head`.
+        Err(CliError::Answer(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Failed,
+        Err(error) => {
+            // Where standard error is gone as well, the exit code is all that is left to say.
+            drop(writeln!(err, "drawbridge: {error}"));
+            error.exit()
+        }
+    }
+}
+
+fn dispatch(command: Command, out: &mut impl Write) -> Result<Exit, CliError> {
+    match command {
+        Command::Serve { config, listen } => serve(&config, listen),
+        Command::Check { config } => check(&config, out),
+        Command::Demo { dir, listen } => parts::demo(dir, listen, out).map(|()| Exit::Done),
+        Command::Policy { command } => policy(command, out),
+        Command::HostCa { config } => {
+            writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> {
+    let config = load_with(arguments, listen)?;
+    logging::start(&config.log).map_err(CliError::Failed)?;
+    runtime(&config)?.block_on(parts::serve(config))?;
+    Ok(Exit::Done)
+}
+
+/// Lists every problem of the config and of the files it names.
+fn check(arguments: &ConfigArgs, out: &mut impl Write) -> Result<Exit, CliError> {
+    let problems = match load(arguments) {
+        Ok(config) => {
+            let problems = parts::problems_of_files(&config)?;
+            if problems.is_empty() {
+                summarise(&config, out)?;
+                return Ok(Exit::Done);
+            }
+            problems
+        }
+        Err(CliError::Problems(problems)) => problems,
+        Err(other) => return Err(other),
+    };
+    writeln!(out, "{}", problem_list(&problems))?;
+    Ok(Exit::Failed)
+}
+
+fn summarise(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
+    let accounts: Vec<&str> =
+        config.inventory.accounts.iter().map(|account| account.alias.as_str()).collect();
+    writeln!(out, "The configuration is sound.")?;
+    writeln!(out, "  listens on  {}", listen.join(", "))?;
+    writeln!(out, "  state in    {}", config.data.dir.display())?;
+    if accounts.is_empty() {
+        return writeln!(
+            out,
+            "  accounts    none: add [[inventory.accounts]], or no instance can be reached"
+        );
+    }
+    writeln!(out, "  accounts    {}", accounts.join(", "))
+}
+
+fn policy(command: PolicyCommand, out: &mut impl Write) -> Result<Exit, CliError> {
+    match command {
+        PolicyCommand::Explain(ExplainArgs { config, question }) => {
+            let action = question.action().map_err(|reason| CliError::Usage(reason.to_owned()))?;
+            parts::policy_explain(&load(&config)?, &question, &action, out)
+        }
+        PolicyCommand::Test { file, config } => parts::policy_test(&load(&config)?, &file, out),
+    }
+}
+
+fn load(arguments: &ConfigArgs) -> Result<Config, CliError> {
+    load_with(arguments, Vec::new())
+}
+
+fn load_with(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Config, CliError> {
+    let flags = Overrides { listen, set: arguments.set.clone() };
+    Config::load(Some(&arguments.config), variables(), &flags).map_err(CliError::Problems)
+}
+
+/// Our variables. One that is not Unicode is kept, with marks in it, so that it is complained
+/// about and not overlooked.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .map(|(name, text)| (name.to_string_lossy().into_owned(), text.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+}
+
+fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.server.worker_threads {
+        builder.worker_threads(threads.get());
+    }
+    let built = builder.enable_all().build();
+    built.map_err(|error| CliError::Failed(format!("The worker threads cannot be started: {error}.")))
+}
+
+/// All problems, one below the other, and how many there are.
+fn problem_list(problems: &[Problem]) -> String {
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        many => format!("{many} problems"),
+    };
+    let mut text = format!("The configuration has {count}.");
+    for problem in problems {
+        text.push('\n');
+        text.push_str(&problem.to_string());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn run_with(arguments: &[&str]) -> (Exit, String, String) {
+        let arguments = Arguments::try_parse_from(arguments).expect("arguments that clap accepts");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = run(arguments, &mut out, &mut err);
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (exit, text(out), text(err))
+    }
+
+    #[test]
+    fn serve_refuses_a_broken_config_with_ex_config_and_all_problems() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("drawbridge.toml");
+        std::fs::write(&file, "[server]\nlisten = [\"nowhere\"]\nlogin_grace = 30\n").expect("a file");
+        let file = file.display().to_string();
+        let (exit, out, err) = run_with(&["drawbridge", "serve", "--config", &file]);
+        assert_eq!((exit, out.as_str()), (Exit::Config, ""));
+        assert!(err.starts_with("drawbridge: The configuration has 4 problems.\n"), "{err}");
+        assert!(err.contains(&format!("{file}:2: ")) && err.contains(&format!("{file}:3: ")), "{err}");
+    }
+
+    #[test]
+    fn check_lists_problems_as_its_answer_and_fails() {
+        let (exit, out, err) = run_with(&["drawbridge", "check", "--config", "/nonexistent/drawbridge.toml"]);
+        assert_eq!((exit, err.as_str()), (Exit::Failed, ""));
+        assert!(out.contains("the config file cannot be read: No such file or directory"), "{out}");
+    }
+
+    #[test]
+    fn the_flag_that_broke_something_is_named() {
+        let (_, out, _) =
+            run_with(&["drawbridge", "check", "--config", "/dev/null", "--set", "upstream.port=ssh"]);
+        assert!(out.contains("--set upstream.port: `upstream.port`: "), "{out}");
+    }
+
+    #[test]
+    fn exit_codes_are_as_documented() {
+        for (exit, code) in [(Exit::Done, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Config, 78)] {
+            let code = std::process::ExitCode::from(code);
+            assert_eq!(format!("{:?}", std::process::ExitCode::from(exit)), format!("{code:?}"));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The configuration: read once, checked whole, typed; after that nobody asks again.
+//!
+//! A TOML file, `DRAWBRIDGE__SECTION__KEY` variables and flags are laid on top of each other
+//! (`layers`), taken apart with typed readers (`reader`), and what they say about the disk is
+//! looked at (`disk`).
+//!
+//! What always holds: a [`Config`] that exists has values within their limits, and paths that
+//! are absolute; a value that cannot be understood is never replaced by a default, and every
+//! mistake of every layer is listed at once. Unknown keys are mistakes.
+//!
+//! What this room does not do: read users, policy, keys or revocation lists (their rooms do),
+//! create files, or change while the daemon runs.
+
+mod disk;
+mod duration;
+mod identity;
+mod inventory;
+mod layers;
+mod origin;
+mod reader;
+mod server;
+mod suggest;
+mod unknown;
+mod upstream;
+mod value;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use identity::{IdentityFiles, PolicyFiles};
+pub use inventory::{AccountConfig, InventoryConfig};
+pub use server::{AuditConfig, Data, LogConfig, LogFormat, Server};
+pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
+
+use self::layers::Layer;
+use self::origin::{Complaint, Origin, Placed, into_problems};
+use self::reader::Reader;
+use crate::problem::Problem;
+
+/// What the names of our environment variables begin with.
+pub const VARIABLE_PREFIX: &str = "DRAWBRIDGE__";
+
+/// The largest config file, in bytes. A thousand accounts fit.
+const FILE_SIZE_MAX: u64 = 1 << 20;
+
+/// Everything drawbridge can be told, section by section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How clients are let in.
+    pub server: Server,
+    /// Where drawbridge keeps what must survive a restart.
+    pub data: Data,
+    /// The files that say who is who.
+    pub identity: IdentityFiles,
+    /// The files that say who may do what.
+    pub policy: PolicyFiles,
+    /// Whose instances there are.
+    pub inventory: InventoryConfig,
+    /// Pushing the one-session key.
+    pub instance_connect: InstanceConnectConfig,
+    /// The SSH connection to a target.
+    pub upstream: UpstreamConfig,
+    /// How AWS is reached.
+    pub aws: AwsConfig,
+    /// Where the audit trail goes.
+    pub audit: AuditConfig,
+    /// What the operator reads.
+    pub log: LogConfig,
+}
+
+/// What the command line says about the configuration. The uppermost layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--listen ADDR`, each; they replace `server.listen`.
+    pub listen: Vec<String>,
+    /// `--set section.key=value`, each; a later one wins.
+    pub set: Vec<String>,
+}
+
+impl Config {
+    /// Reads the layers and checks them, also against the disk. Nothing is created or changed.
+    ///
+    /// # Errors
+    /// Every problem that was found, in reading order.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &Overrides,
+    ) -> Result<Self, Vec<Problem>> {
+        let text = file.map_or(Ok(String::new()), read_file).map_err(|problem| vec![problem])?;
+        let layers = [Layer::from_toml(&text), Layer::from_variables(variables), Layer::from_flags(flags)];
+        let file_is_toml = layers.iter().all(|layer| !layer.is_broken);
+        let Reading { config, mut complaints, claims, doubtful } = Self::read(layers, &folder_of(file));
+        if file_is_toml {
+            complaints.extend(disk::check(&claims, doubtful));
+        }
+        if complaints.is_empty() { Ok(config) } else { Err(into_problems(complaints, file)) }
+    }
+
+    /// The files whose contents may change while the daemon runs; see [`crate::reload`].
+    #[must_use]
+    pub fn reloadable_files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.identity.users.clone()];
+        files.extend_from_slice(&self.policy.files);
+        files.extend_from_slice(&self.identity.trusted_user_ca_keys);
+        files.extend_from_slice(&self.identity.revoked_keys);
+        files
+    }
+
+    fn read(mut layers: [Layer; 3], folder: &Path) -> Reading {
+        let mut complaints: Vec<Placed> = Vec::new();
+        for layer in &mut layers {
+            complaints.append(&mut layer.complaints);
+        }
+        let [file, _, _] = &layers;
+        let (section_lines, strays) = (file.section_lines.clone(), file.strays.clone());
+        let tree = layers::merge(layers).unwrap_or_else(|error| {
+            let complaint = Complaint::new(format!("the layers cannot be put together: {error}"));
+            complaints.push(Placed::new(Origin::Default, complaint));
+            layers::Table::new()
+        });
+        let mut reader = Reader::new(tree, folder.to_path_buf());
+        let config = Self::from_reader(&mut reader);
+        reader.close();
+        complaints.extend(unknown::complaints(&reader, &section_lines, &strays));
+        complaints.append(&mut reader.complaints);
+        Reading { config, complaints, claims: reader.claims, doubtful: reader.doubtful }
+    }
+
+    fn from_reader(reader: &mut Reader) -> Self {
+        let data = reader.section("data", Data::read);
+        Self {
+            server: reader.section("server", |section| Server::read(section, &data.dir)),
+            identity: reader.section("identity", IdentityFiles::read),
+            policy: reader.section("policy", PolicyFiles::read),
+            inventory: reader.section("inventory", InventoryConfig::read),
+            instance_connect: reader.section("instance_connect", InstanceConnectConfig::read),
+            upstream: reader.section("upstream", UpstreamConfig::read),
+            aws: reader.section("aws", AwsConfig::read),
+            audit: reader.section("audit", |section| AuditConfig::read(section, &data.dir)),
+            log: reader.section("log", LogConfig::read),
+            data,
+        }
+    }
+}
+
+/// What reading the layers gave, before anything was looked up on the disk.
+#[derive(Debug)]
+struct Reading {
+    /// Complete only when there are no complaints.
+    config: Config,
+    complaints: Vec<Placed>,
+    claims: Vec<disk::Claim>,
+    doubtful: Vec<PathBuf>,
+}
+
+fn read_file(path: &Path) -> Result<String, Problem> {
+    let cannot = |error: &std::io::Error| {
+        Problem::new(path, format!("the config file cannot be read: {error}"))
+            .with_hint("check the path that --config names, and who may read it")
+    };
+    let file = std::fs::File::open(path).map_err(|error| cannot(&error))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_SIZE_MAX) {
+        return Err(Problem::new(path, format!("the config file is larger than {FILE_SIZE_MAX} bytes"))
+            .with_hint("check that --config names the right file"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(sound).filter(|byte| **byte == b'\n').count() + 1;
+        Problem::new(path, "the config file is not UTF-8 text")
+            .at_line(line)
+            .with_hint("check that --config names the right file, and save it as UTF-8")
+    })
+}
+
+/// What the file's relative paths are relative to, as an absolute path.
+fn folder_of(file: Option<&Path>) -> PathBuf {
+    let here = reader::working_directory();
+    match file.and_then(Path::parent) {
+        Some(folder) => here.join(folder),
+        None => here,
+    }
+}
+
+#[cfg(test)]
+mod tests;

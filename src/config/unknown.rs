@@ -1,0 +1,78 @@
+//! Keys and sections that do not exist, and which ones may have been meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::origin::{Complaint, Origin, Placed};
+use super::reader::{KnownKeys, Reader};
+use super::suggest::nearest;
+
+/// One complaint for each unknown key; an unknown section of the file counts once.
+/// `strays` are keys of the file that stand before the first section.
+pub(super) fn complaints(
+    reader: &Reader,
+    section_lines: &BTreeMap<String, usize>,
+    strays: &[(usize, String)],
+) -> Vec<Placed> {
+    let mut found = Vec::new();
+    for (section, line) in section_lines {
+        if !reader.known.contains_key(section.as_str()) {
+            let complaint = unknown_section(&reader.known, section);
+            found.push(Placed::new(Origin::Line(*line), complaint));
+        }
+    }
+    for (section, key, origin) in &reader.unknown {
+        let section_was_named = !reader.known.contains_key(section.as_str()) && !origin.is_plain_text();
+        if !section_was_named {
+            found.push(Placed::new(origin.clone(), unknown_key(&reader.known, section, key, origin)));
+        }
+    }
+    let stray = |(line, key): &(usize, String)| Placed::new(Origin::Line(*line), stray(&reader.known, key));
+    found.extend(strays.iter().map(stray));
+    found
+}
+
+fn unknown_section(known: &KnownKeys, section: &str) -> Complaint {
+    let names: BTreeSet<&str> = top_sections(known).collect();
+    let complaint = Complaint::new(format!("there is no section [{section}]"));
+    match nearest(section, names.iter().copied()) {
+        Some(meant) => complaint.hint(format!("did you mean [{meant}]?")),
+        None => complaint.hint(format!("the sections are {}", listed(names))),
+    }
+}
+
+fn unknown_key(known: &KnownKeys, section: &str, key: &str, origin: &Origin) -> Complaint {
+    let Some(keys) = known.get(section) else { return unknown_section(known, section) };
+    let complaint = Complaint::new(format!("[{section}] has no key `{key}`"));
+    if let Some(meant) = nearest(key, keys.iter().copied()) {
+        return complaint.hint(format!("did you mean `{}`?", origin.spell(section, meant)));
+    }
+    match section_with(known, key) {
+        Some(home) => complaint.hint(format!("`{key}` belongs to [{home}]")),
+        None => complaint.hint(format!("its keys are {}", listed(keys.iter().copied()))),
+    }
+}
+
+fn stray(known: &KnownKeys, key: &str) -> Complaint {
+    if top_sections(known).any(|section| section == key) {
+        return Complaint::new(format!("`{key}` is a section and not a key"))
+            .hint(format!("write a line [{key}] and its keys below it"));
+    }
+    let complaint = Complaint::new(format!("the key `{key}` stands in no section"));
+    match section_with(known, key) {
+        Some(home) => complaint.hint(format!("put it below a line [{home}]")),
+        None => complaint.hint(format!("the sections are {}", listed(top_sections(known)))),
+    }
+}
+
+fn section_with(known: &KnownKeys, key: &str) -> Option<&'static str> {
+    known.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
+}
+
+/// The sections that can stand in single brackets.
+fn top_sections(known: &KnownKeys) -> impl Iterator<Item = &'static str> {
+    known.keys().copied().filter(|name| !name.contains('.'))
+}
+
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}

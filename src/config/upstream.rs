@@ -1,0 +1,124 @@
+//! `[upstream]`, `[instance_connect]` and `[aws]`: the way from drawbridge to a target.
+
+use std::time::Duration;
+
+use ::config::Value;
+
+use super::origin::Complaint;
+use super::reader::Section;
+use super::value::{quoted, text};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// `[upstream]`: the SSH connection to a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// What is done about a target whose host key is not pinned yet.
+    pub host_keys: HostKeyMode,
+    /// The most time for the TCP connection.
+    pub connect_timeout: Duration,
+    /// From the TCP connection to the end of authentication.
+    pub handshake_timeout: Duration,
+    /// The port of sshd on targets without a tag that says otherwise.
+    pub port: u16,
+    /// The tag whose value is an instance's own port.
+    pub port_tag: String,
+    /// How long a target may be silent before it is asked for a sign of life; zero: never asked.
+    pub keepalive_interval: Duration,
+    /// How many such questions may stay unanswered before the connection ends.
+    pub keepalive_max: u32,
+}
+
+/// What is done about a target whose host key is not pinned yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostKeyMode {
+    /// Trust on first use: the first key is accepted and pinned to the instance id.
+    Tofu,
+    /// Only keys that were pinned beforehand are accepted.
+    Pinned,
+}
+
+impl UpstreamConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let modes = [("tofu", HostKeyMode::Tofu), ("pinned", HostKeyMode::Pinned)];
+        Self {
+            host_keys: section.choice("host_keys", HostKeyMode::Tofu, &modes),
+            connect_timeout: section.duration("connect_timeout", 10 * SECOND, SECOND..=5 * MINUTE),
+            handshake_timeout: section.duration("handshake_timeout", 15 * SECOND, SECOND..=5 * MINUTE),
+            port: section.integer("port", 22, 1..=u16::MAX),
+            port_tag: section.parse("port_tag", tag_key).unwrap_or_else(|| "drawbridge:port".to_owned()),
+            keepalive_interval: section.duration("keepalive_interval", MINUTE, Duration::ZERO..=60 * MINUTE),
+            keepalive_max: section.integer("keepalive_max", 3, 1..=100),
+        }
+    }
+}
+
+/// `[instance_connect]`: pushing the one-session key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceConnectConfig {
+    /// The most time for one push, retries included. A pushed key lives for 60 seconds.
+    pub deadline: Duration,
+}
+
+impl InstanceConnectConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { deadline: section.duration("deadline", 10 * SECOND, SECOND..=MINUTE) }
+    }
+}
+
+/// `[aws]`: how AWS is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsConfig {
+    /// One endpoint for every service, for VPC endpoints and tests; none means AWS's own.
+    pub endpoint_url: Option<String>,
+}
+
+impl AwsConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { endpoint_url: section.parse("endpoint_url", endpoint_url) }
+    }
+}
+
+/// EC2: a tag's key has 1 to 128 characters.
+fn tag_key(value: &Value) -> Result<String, Complaint> {
+    const LENGTH_MAX: usize = 128;
+    let text = text(value)?;
+    if text.chars().count() <= LENGTH_MAX {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("{} is too long for a tag's key", quoted(text)))
+        .hint(format!("write at most {LENGTH_MAX} characters")))
+}
+
+fn endpoint_url(value: &Value) -> Result<String, Complaint> {
+    let text = text(value)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let sound = text.is_ascii() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
+    if sound && !host.is_empty() && !host.starts_with(':') {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("{} is not a URL with a host", quoted(text)))
+        .hint("its form is https://HOST or http://HOST:PORT"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls_with_a_host() {
+        let check = |text: &str| endpoint_url(&Value::new(None, text));
+        for good in
+            ["http://127.0.0.1:4566", "https://vpce-1.ec2.eu-west-1.vpce.amazonaws.com/", "http://[::1]:80"]
+        {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["localhost:4566", "ftp://x", "https://", "https:///x", "http://:80", "http://a b", "http://u@h"]
+        {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

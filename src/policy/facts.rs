@@ -1,0 +1,191 @@
+//! The facts of a question in Cedar's terms; the code that must agree with `config/schema.cedarschema`.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PrincipalConstraint, Request,
+    RestrictedExpression, Schema,
+};
+use jiff::Timestamp;
+
+use crate::domain::{Action, ActionKind, Identity, Login, Target};
+
+/// The schema that every policy is validated against.
+pub const SCHEMA_TEXT: &str = include_str!("../../config/schema.cedarschema");
+
+/// A question could not be put to Cedar. Such a question is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the facts could not be put to Cedar: {0}")]
+pub(super) struct FactsError(String);
+
+impl FactsError {
+    fn new(cause: impl std::fmt::Display) -> Self {
+        Self(cause.to_string())
+    }
+}
+
+/// The schema and the names it declares, parsed once.
+#[derive(Debug)]
+pub(super) struct Vocabulary {
+    pub(super) schema: Schema,
+    actions: Entities,
+    user: EntityTypeName,
+    group: EntityTypeName,
+    instance: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl Vocabulary {
+    pub(super) fn embedded() -> Result<Self, FactsError> {
+        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA_TEXT).map_err(FactsError::new)?;
+        let name = |text: &str| text.parse::<EntityTypeName>().map_err(FactsError::new);
+        Ok(Self {
+            actions: schema.action_entities().map_err(FactsError::new)?,
+            user: name("User")?,
+            group: name("Group")?,
+            instance: name("Instance")?,
+            action: name("Action")?,
+            schema,
+        })
+    }
+
+    fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
+    }
+
+    /// Whether an entity is a group of the users file.
+    pub(super) fn is_group(&self, entity: &EntityUid) -> bool {
+        *entity.type_name() == self.group
+    }
+}
+
+/// One person and one machine, ready for any number of questions about logins, actions and instants.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    vocabulary: &'a Vocabulary,
+    identity: &'a Identity,
+    principal: EntityUid,
+    resource: EntityUid,
+    pub(super) entities: Entities,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(
+        vocabulary: &'a Vocabulary,
+        identity: &'a Identity,
+        target: &Target,
+    ) -> Result<Self, FactsError> {
+        let principal = Vocabulary::uid(&vocabulary.user, identity.user.as_str());
+        let resource = Vocabulary::uid(&vocabulary.instance, target.id.as_str());
+        let groups: HashSet<EntityUid> =
+            identity.groups.iter().map(|group| Vocabulary::uid(&vocabulary.group, group)).collect();
+        let mut entities: Vec<Entity> = groups.iter().cloned().map(Entity::with_uid).collect();
+        entities.push(user(principal.clone(), identity, groups)?);
+        entities.push(instance(resource.clone(), target)?);
+        let entities = vocabulary.actions.clone().add_entities(entities, None).map_err(FactsError::new)?;
+        Ok(Self { vocabulary, identity, principal, resource, entities })
+    }
+
+    /// Whether a rule's scope takes in the person.
+    pub(super) fn is_one_of(&self, principals: &PrincipalConstraint) -> bool {
+        let is_in = |group: &EntityUid| {
+            *group == self.principal || self.entities.is_ancestor_of(group, &self.principal)
+        };
+        match principals {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::Eq(one) => *one == self.principal,
+            PrincipalConstraint::In(group) => is_in(group),
+            PrincipalConstraint::Is(of_type) => of_type == self.principal.type_name(),
+            PrincipalConstraint::IsIn(of_type, group) => {
+                of_type == self.principal.type_name() && is_in(group)
+            }
+        }
+    }
+
+    /// The request for one login, action and instant.
+    pub(super) fn request(
+        &self,
+        login: &Login,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Request, FactsError> {
+        let uid = Vocabulary::uid(&self.vocabulary.action, action.kind().name());
+        let context = context(self.identity, login, action, now)?;
+        Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
+            .map_err(FactsError::new)
+    }
+}
+
+fn user(uid: EntityUid, identity: &Identity, groups: HashSet<EntityUid>) -> Result<Entity, FactsError> {
+    let names = RestrictedExpression::new_set(identity.groups.iter().map(|group| string(group)));
+    let attributes = [pair("name", string(identity.user.as_str())), pair("groups", names)];
+    Entity::new_with_tags(uid, attributes, groups, []).map_err(FactsError::new)
+}
+
+fn instance(uid: EntityUid, target: &Target) -> Result<Entity, FactsError> {
+    let mut attributes = vec![
+        pair("id", string(target.id.as_str())),
+        pair("account", string(&target.account)),
+        pair("account_alias", string(&target.account_alias)),
+        pair("region", string(&target.region)),
+        pair("availability_zone", string(&target.availability_zone)),
+        pair("vpc", string(&target.vpc)),
+        pair("subnet", string(&target.subnet)),
+        pair("image", string(&target.image)),
+        pair("platform", string(&target.platform)),
+        pair("state", string(&target.state)),
+        pair("private_ip", ip(target.private_ip)),
+    ];
+    attributes.extend(target.name.as_deref().map(|name| pair("name", string(name))));
+    attributes.extend(target.image_name.as_deref().map(|name| pair("image_name", string(name))));
+    let tags = target.tags.iter().map(|(key, value)| pair(key, string(value)));
+    Entity::new_with_tags(uid, attributes, [], tags).map_err(FactsError::new)
+}
+
+fn context(
+    identity: &Identity,
+    login: &Login,
+    action: &Action,
+    now: Timestamp,
+) -> Result<Context, FactsError> {
+    let mut pairs = vec![
+        pair("login", string(login.as_str())),
+        pair("client_addr", ip(identity.client_addr)),
+        pair("auth_method", string(identity.auth.name())),
+        pair("time", instant(now)),
+    ];
+    match action {
+        Action::Exec { command } => pairs.push(pair("command", string(command))),
+        Action::Subsystem { name } => pairs.push(pair("subsystem", string(name))),
+        Action::Shell | Action::Sftp => {}
+    }
+    Context::from_pairs(pairs).map_err(FactsError::new)
+}
+
+fn pair(key: &str, value: RestrictedExpression) -> (String, RestrictedExpression) {
+    (key.to_owned(), value)
+}
+
+fn string(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+/// An IPv4 client of a dual-stack listener arrives as `::ffff:a.b.c.d`; rules about `10.0.0.0/8` mean it too.
+fn ip(address: IpAddr) -> RestrictedExpression {
+    RestrictedExpression::new_ip(address.to_canonical().to_string())
+}
+
+fn instant(now: Timestamp) -> RestrictedExpression {
+    RestrictedExpression::new_datetime(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+}
+
+/// One action of each kind, with nothing particular in it.
+pub(super) fn plain_action(kind: ActionKind) -> Action {
+    match kind {
+        ActionKind::Shell => Action::Shell,
+        ActionKind::Exec => Action::Exec { command: String::new() },
+        ActionKind::Sftp => Action::Sftp,
+        ActionKind::Subsystem => Action::Subsystem { name: String::new() },
+    }
+}

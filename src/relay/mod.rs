@@ -1,0 +1,17 @@
+//! Moves one running channel between a client and a target, both ways, until it is over.
+//!
+//! What always holds here:
+//! - Bytes and requests of the target reach the client in the target's order, so the exit status comes
+//!   after the last byte.
+//! - Requests of the client (a resize, a signal) go ahead of its data, so they arrive even while the
+//!   target does not read; data stays in order.
+//! - A direction that cannot go on holds up neither the other direction nor another channel.
+//! - Nothing is buffered here: back-pressure is that of the two channels' windows.
+//!
+//! What is not here: deciding, recording, and starting the program.
+
+mod outcome;
+mod pump;
+
+pub use outcome::{Activity, Outcome};
+pub use pump::{Stop, run};

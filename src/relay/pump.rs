@@ -1,0 +1,233 @@
+//! The two directions and the requests beside them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+
+use super::outcome::{Activity, Outcome};
+use crate::domain::{Ending, Exit};
+use crate::ssh::{Channel, ChannelEvent, ChannelRequest, STDERR};
+
+/// The order to end, with its cause and what to tell the client. Nothing until it is given.
+pub type Stop = watch::Receiver<Option<(Ending, &'static str)>>;
+
+/// How long a client may take to read the last sentence.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Client requests that wait for the target's reply; more are refused.
+const REPLIES_MAX: usize = 64;
+/// What a client may ask of a running program. Forwarding and a second start are not among it.
+const PASSED_ON: [&str; 4] = ["window-change", "signal", "break", "xon-xoff"];
+
+/// Relays until either side closes, or the order to end comes. Both channels are closed then.
+pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut stop: Stop) -> Outcome {
+    let counted = Counted::default();
+    let exit = RefCell::new(None);
+    let ending = {
+        let to_target = pin!(to_target(client, target, activity, &counted.to_target));
+        let requests = pin!(requests(client, target));
+        let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit));
+        let ordered = pin!(ordered(&mut stop));
+        tokio::select! {
+            biased;
+            ending = to_client => ending,
+            ending = to_target => ending,
+            ending = requests => ending,
+            (ending, sentence) = ordered => {
+                farewell(client, sentence).await;
+                ending
+            }
+        }
+    };
+    target.close();
+    client.close();
+    let exit = exit.into_inner();
+    let ending = if exit.is_some() && ending == Ending::TargetLeft { Ending::Finished } else { ending };
+    Outcome {
+        exit,
+        bytes_to_target: counted.to_target.get(),
+        bytes_to_client: counted.to_client.get(),
+        ending,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    to_target: Cell<u64>,
+    to_client: Cell<u64>,
+}
+
+fn add(counter: &Cell<u64>, count: usize) {
+    counter.set(counter.get().saturating_add(count as u64));
+}
+
+async fn ordered(stop: &mut Stop) -> (Ending, &'static str) {
+    match stop.wait_for(Option::is_some).await.map(|order| *order) {
+        Ok(Some(order)) => order,
+        // Nobody is left who could give the order.
+        Ok(None) | Err(_) => pending().await,
+    }
+}
+
+async fn farewell(client: &Channel, sentence: &str) {
+    let text = Bytes::from(format!("\r\ndrawbridge: {sentence}\r\n"));
+    // A client that does not read will not read this either.
+    let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
+    client.exit_status(255);
+}
+
+/// Ends only when the client closes. A target that reads no more ends the other direction.
+async fn to_target(client: &Channel, target: &Channel, activity: &Activity, counter: &Cell<u64>) -> Ending {
+    while let Some(event) = client.recv_data().await {
+        match event {
+            ChannelEvent::Data(data) => {
+                let count = data.len();
+                if target.write(data).await.is_err() {
+                    // The program reads no more: what it still says and how it ends is what counts.
+                    return client_closed(client).await;
+                }
+                add(counter, count);
+                activity.add_to_target(count);
+            }
+            ChannelEvent::Eof => target.eof(),
+            ChannelEvent::Extended(..) | ChannelEvent::Request(_) => {}
+        }
+    }
+    Ending::ClientLeft
+}
+
+async fn client_closed(client: &Channel) -> Ending {
+    client.closed().await;
+    Ending::ClientLeft
+}
+
+/// Ends when the target has closed and everything it said has been passed on.
+async fn to_client(
+    client: &Channel,
+    target: &Channel,
+    activity: &Activity,
+    counter: &Cell<u64>,
+    exit: &RefCell<Option<Exit>>,
+) -> Ending {
+    while let Some(event) = target.recv().await {
+        let written = match event {
+            ChannelEvent::Data(data) => {
+                let count = data.len();
+                client.write(data).await.map(|()| count)
+            }
+            ChannelEvent::Extended(kind, data) => {
+                let count = data.len();
+                client.write_extended(kind, data).await.map(|()| count)
+            }
+            ChannelEvent::Eof => {
+                client.eof();
+                Ok(0)
+            }
+            ChannelEvent::Request(request) => {
+                if let Some(how) = read_exit(&request) {
+                    *exit.borrow_mut() = Some(how);
+                }
+                from_target(client, target, &request);
+                Ok(0)
+            }
+        };
+        match written {
+            Ok(0) => {}
+            Ok(count) => {
+                add(counter, count);
+                activity.add_to_client(count);
+            }
+            Err(_closed) => return Ending::ClientLeft,
+        }
+    }
+    Ending::TargetLeft
+}
+
+/// A target says how the program ended, or that it reads no more (`eow@openssh.com`); it asks nothing.
+fn from_target(client: &Channel, target: &Channel, request: &ChannelRequest) {
+    if request.want_reply {
+        target.reply(false);
+        return;
+    }
+    drop(client.request(&request.name, false, &request.payload));
+}
+
+/// RFC 4254 §6.10.
+fn read_exit(request: &ChannelRequest) -> Option<Exit> {
+    match request.name.as_str() {
+        "exit-status" => {
+            let code = request.payload.first_chunk::<4>()?;
+            Some(Exit::Status { code: u32::from_be_bytes(*code) })
+        }
+        "exit-signal" => {
+            let (length, rest) = request.payload.split_first_chunk::<4>()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            let (name, rest) = rest.split_at_checked(length)?;
+            let name = String::from_utf8_lossy(name.get(..length.min(64))?).into_owned();
+            Some(Exit::Signal { name, core_dumped: rest.first().is_some_and(|flag| *flag != 0) })
+        }
+        _ => None,
+    }
+}
+
+/// Passes on what a client may ask of a running program, and its answers in order (RFC 4254 §5.4).
+/// Ends only when the client closes.
+async fn requests(client: &Channel, target: &Channel) -> Ending {
+    let mut answers: VecDeque<oneshot::Receiver<bool>> = VecDeque::new();
+    loop {
+        tokio::select! {
+            biased;
+            answer = next_answer(&mut answers) => client.reply(answer),
+            request = client.recv_request() => {
+                let Some(request) = request else { return Ending::ClientLeft };
+                let passes = PASSED_ON.contains(&request.name.as_str()) && answers.len() < REPLIES_MAX;
+                if passes {
+                    let answer = target.request(&request.name, request.want_reply, &request.payload);
+                    if request.want_reply {
+                        answers.push_back(answer);
+                    }
+                } else if request.want_reply {
+                    let (refused, answer) = oneshot::channel();
+                    // The receiver is in our hands.
+                    let _kept = refused.send(false);
+                    answers.push_back(answer);
+                }
+            }
+        }
+    }
+}
+
+fn next_answer(
+    answers: &mut VecDeque<oneshot::Receiver<bool>>,
+) -> impl Future<Output = bool> + use<'_> {
+    async {
+        let Some(front) = answers.front_mut() else { return pending().await };
+        let answer = front.await.unwrap_or(false);
+        answers.pop_front();
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(name: &str, payload: &'static [u8]) -> ChannelRequest {
+        ChannelRequest { name: name.to_owned(), want_reply: false, payload: Bytes::from_static(payload) }
+    }
+
+    #[test]
+    fn exits_are_read_and_nonsense_is_passed_over() {
+        assert_eq!(read_exit(&request("exit-status", &[0, 0, 0, 37])), Some(Exit::Status { code: 37 }));
+        let signal = request("exit-signal", b"\0\0\0\x04TERM\x01\0\0\0\0\0\0\0\0");
+        let term = Exit::Signal { name: "TERM".to_owned(), core_dumped: true };
+        assert_eq!(read_exit(&signal), Some(term));
+        assert_eq!(read_exit(&request("exit-signal", b"\xff\xff\xff\xffTERM")), None);
+        assert_eq!(read_exit(&request("exit-status", b"\0")), None);
+        assert_eq!(read_exit(&request("eow@openssh.com", b"")), None);
+    }
+}

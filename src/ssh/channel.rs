@@ -1,0 +1,552 @@
+//! One channel (RFC 4254 §5): ordered events in, flow-controlled bytes out.
+//!
+//! What always holds here: the peer's window grows only by what a reader has taken out, so a channel
+//! that nobody reads stops its peer after at most one window, and stops nobody else; a writer waits
+//! for the peer's window and for room in the connection's buffer, never in a queue of its own.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use super::connection::{Inner, Shared};
+use super::error::{CloseReason, Closed, ProtocolError};
+use super::numbers;
+use super::wakers::Wakers;
+use super::wire::{Put, message};
+
+/// The extended data type of standard error (RFC 4254 §5.2).
+pub const STDERR: u32 = 1;
+
+/// The window a channel starts with, in bytes.
+pub(super) const WINDOW_START: u32 = 512 * 1024;
+/// The window of a channel whose reader keeps up, in bytes (OpenSSH's own size).
+pub(super) const WINDOW_MAX: u32 = 2 * 1024 * 1024;
+/// The largest data packet we accept, in bytes (OpenSSH's own size).
+pub(super) const PACKET_DATA_MAX: u32 = 32 * 1024;
+/// Requests that may wait unread on a channel, in number and in bytes.
+const REQUESTS_MAX: usize = 1024;
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Chunks below this size, and all once this much is unread, are copied together, so that an unread
+/// channel holds its own bytes and not the buffers of its neighbours.
+const COALESCE_BELOW: usize = 4 * 1024;
+const COALESCE_BACKLOG: usize = 64 * 1024;
+const COALESCED_MAX: usize = 64 * 1024;
+
+/// What a channel brings, in the order in which the peer sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelEvent {
+    /// Data of the main stream.
+    Data(Bytes),
+    /// Data of another stream; [`STDERR`] is the only type in use.
+    Extended(u32, Bytes),
+    /// No more data will come.
+    Eof,
+    /// A request, such as `shell`, `window-change` or `exit-status`.
+    Request(ChannelRequest),
+}
+
+/// A channel request in its wire form, so that what we do not know passes unharmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelRequest {
+    /// Its name, such as `pty-req`.
+    pub name: String,
+    /// Whether the sender wants to be told if it worked.
+    pub want_reply: bool,
+    /// Its own fields, as they came.
+    pub payload: Bytes,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Slice(Bytes),
+    Owned(BytesMut),
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        match self {
+            Self::Slice(bytes) => bytes.len(),
+            Self::Owned(bytes) => bytes.len(),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Slice(bytes) => bytes,
+            Self::Owned(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Item {
+    Data(Option<u32>, Chunk),
+    Eof,
+    Request(ChannelRequest),
+}
+
+/// Why the peer would not open a channel (RFC 4254 §5.1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the channel was refused: {text} (reason {code})")]
+pub struct OpenRefused {
+    /// The reason code.
+    pub code: u32,
+    /// The peer's words, shortened.
+    pub text: String,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Opening,
+    Open,
+    Refused(OpenRefused),
+}
+
+/// A channel as its connection sees it.
+#[derive(Debug)]
+pub(super) struct ChannelState {
+    pub(super) phase: Phase,
+    pub(super) remote_id: u32,
+    pub(super) remote_window: u64,
+    pub(super) remote_packet_max: usize,
+    window: u32,
+    window_target: u32,
+    uncredited: u32,
+    inbox: VecDeque<Item>,
+    inbox_bytes: usize,
+    inbox_requests: usize,
+    inbox_request_bytes: usize,
+    eof_sent: bool,
+    pub(super) close_sent: bool,
+    pub(super) close_received: bool,
+    /// Our handle is gone; what still comes is dropped, and the peer's CLOSE ends it.
+    pub(super) abandoned: bool,
+    replies: VecDeque<oneshot::Sender<bool>>,
+    pub(super) receivers: Wakers,
+    pub(super) senders: Wakers,
+}
+
+impl ChannelState {
+    pub(super) fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            remote_id: 0,
+            remote_window: 0,
+            remote_packet_max: 0,
+            window: WINDOW_START,
+            window_target: WINDOW_START,
+            uncredited: 0,
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            inbox_requests: 0,
+            inbox_request_bytes: 0,
+            eof_sent: false,
+            close_sent: false,
+            close_received: false,
+            abandoned: false,
+            replies: VecDeque::new(),
+            receivers: Wakers::default(),
+            senders: Wakers::default(),
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.receivers.wake();
+        self.senders.wake();
+    }
+
+    /// Data came in.
+    pub(super) fn take_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
+        let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        self.window = self
+            .window
+            .checked_sub(size)
+            .ok_or(ProtocolError("the peer sent more than the channel's window allows"))?;
+        if self.close_received || self.abandoned || data.is_empty() {
+            return Ok(());
+        }
+        self.push_data(kind, data);
+        self.receivers.wake();
+        Ok(())
+    }
+
+    fn push_data(&mut self, kind: Option<u32>, data: Bytes) {
+        self.inbox_bytes += data.len();
+        if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
+            self.inbox.push_back(Item::Data(kind, Chunk::Slice(data)));
+            return;
+        }
+        if let Some(Item::Data(tail_kind, Chunk::Owned(tail))) = self.inbox.back_mut()
+            && *tail_kind == kind
+            && tail.len() < COALESCED_MAX
+        {
+            tail.extend_from_slice(&data);
+            return;
+        }
+        self.inbox.push_back(Item::Data(kind, Chunk::Owned(BytesMut::from(data.as_ref()))));
+    }
+
+    /// Our handle is gone.
+    pub(super) fn abandon(&mut self) {
+        self.abandoned = true;
+        self.inbox.clear();
+        self.inbox_bytes = 0;
+    }
+
+    pub(super) fn take_eof(&mut self) {
+        if self.abandoned {
+            return;
+        }
+        self.inbox.push_back(Item::Eof);
+        self.receivers.wake();
+    }
+
+    pub(super) fn take_request(&mut self, request: ChannelRequest) -> Result<(), ProtocolError> {
+        if self.abandoned {
+            return Ok(());
+        }
+        self.inbox_requests += 1;
+        self.inbox_request_bytes += request.payload.len();
+        if self.inbox_requests > REQUESTS_MAX || self.inbox_request_bytes > REQUEST_BYTES_MAX {
+            return Err(ProtocolError("too many requests wait on one channel"));
+        }
+        self.inbox.push_back(Item::Request(request));
+        self.receivers.wake();
+        Ok(())
+    }
+
+    pub(super) fn take_reply(&mut self, success: bool) {
+        if let Some(waiting) = self.replies.pop_front() {
+            // A requester that left does not want to know.
+            let _gone = waiting.send(success);
+        }
+    }
+
+    /// Nothing more will come; whoever waits for a reply learns that there is none.
+    pub(super) fn take_close(&mut self) {
+        self.close_received = true;
+        self.replies.clear();
+        self.wake();
+    }
+
+    fn pop(&mut self) -> Option<ChannelEvent> {
+        Some(match self.inbox.pop_front()? {
+            Item::Data(kind, chunk) => {
+                self.account(chunk.len());
+                match kind {
+                    None => ChannelEvent::Data(chunk.into_bytes()),
+                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
+                }
+            }
+            Item::Eof => ChannelEvent::Eof,
+            Item::Request(request) => ChannelEvent::Request(self.release(request)),
+        })
+    }
+
+    fn pop_request(&mut self) -> Option<ChannelRequest> {
+        let at = self.inbox.iter().position(|item| matches!(item, Item::Request(_)))?;
+        match self.inbox.remove(at)? {
+            Item::Request(request) => Some(self.release(request)),
+            Item::Data(..) | Item::Eof => None,
+        }
+    }
+
+    fn pop_data(&mut self) -> Option<ChannelEvent> {
+        let at = self.inbox.iter().position(|item| !matches!(item, Item::Request(_)))?;
+        match self.inbox.remove(at)? {
+            Item::Data(kind, chunk) => {
+                self.account(chunk.len());
+                Some(match kind {
+                    None => ChannelEvent::Data(chunk.into_bytes()),
+                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
+                })
+            }
+            Item::Eof => Some(ChannelEvent::Eof),
+            Item::Request(_) => None,
+        }
+    }
+
+    fn release(&mut self, request: ChannelRequest) -> ChannelRequest {
+        self.inbox_requests = self.inbox_requests.saturating_sub(1);
+        self.inbox_request_bytes = self.inbox_request_bytes.saturating_sub(request.payload.len());
+        request
+    }
+
+    fn account(&mut self, taken: usize) {
+        self.inbox_bytes = self.inbox_bytes.saturating_sub(taken);
+        self.uncredited = self.uncredited.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+    }
+
+    /// What to add to the peer's window, if it is time: half of it is used up and has been read.
+    /// A reader that keeps up earns its channel a larger window.
+    fn credit(&mut self) -> Option<u32> {
+        if self.uncredited < self.window_target / 2 || self.close_received {
+            return None;
+        }
+        let mut credit = self.uncredited;
+        if self.inbox.is_empty() && self.window_target < WINDOW_MAX {
+            let grown = (self.window_target * 2).min(WINDOW_MAX);
+            credit = credit.saturating_add(grown - self.window_target);
+            self.window_target = grown;
+        }
+        self.uncredited = 0;
+        self.window = self.window.saturating_add(credit);
+        Some(credit)
+    }
+}
+
+/// A handle to one channel. Dropping it closes the channel.
+#[derive(Debug)]
+pub struct Channel {
+    shared: Arc<Shared>,
+    id: u32,
+}
+
+impl Channel {
+    pub(super) fn new(shared: Arc<Shared>, id: u32) -> Self {
+        Self { shared, id }
+    }
+
+    /// Our number of the channel, unique within its connection.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The next event, in order; nothing once the channel is closed and all was read.
+    pub async fn recv(&self) -> Option<ChannelEvent> {
+        poll_fn(|cx| self.poll_take(cx, ChannelState::pop)).await
+    }
+
+    /// The next request, ahead of data that waits unread; nothing once the channel is closed.
+    pub async fn recv_request(&self) -> Option<ChannelRequest> {
+        poll_fn(|cx| self.poll_take(cx, ChannelState::pop_request)).await
+    }
+
+    /// The next data or end of data, ahead of requests that wait unread; nothing once the channel is closed.
+    pub async fn recv_data(&self) -> Option<ChannelEvent> {
+        poll_fn(|cx| self.poll_take(cx, ChannelState::pop_data)).await
+    }
+
+    pub(super) fn poll_recv_data(&self, cx: &mut Context<'_>) -> Poll<Option<ChannelEvent>> {
+        self.poll_take(cx, ChannelState::pop_data)
+    }
+
+    fn poll_take<T>(&self, cx: &mut Context<'_>, pop: fn(&mut ChannelState) -> Option<T>) -> Poll<Option<T>> {
+        let mut inner = self.shared.lock();
+        let over = inner.is_closed();
+        let Some(channel) = inner.channels.get_mut(&self.id) else { return Poll::Ready(None) };
+        if let Some(taken) = pop(channel) {
+            let credit = channel.credit();
+            let remote_id = channel.remote_id;
+            if let (Some(credit), false) = (credit, over) {
+                let mut out = message(numbers::CHANNEL_WINDOW_ADJUST);
+                out.uint32(remote_id).uint32(credit);
+                inner.send(&out, &[]);
+            }
+            return Poll::Ready(Some(taken));
+        }
+        if over || channel.close_received {
+            return Poll::Ready(None);
+        }
+        channel.receivers.register(cx);
+        Poll::Pending
+    }
+
+    /// Whether the peer has closed the channel, or the connection is over. Unread events may remain.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let inner = self.shared.lock();
+        inner.is_closed() || inner.channels.get(&self.id).is_none_or(|channel| channel.close_received)
+    }
+
+    /// Waits until the peer has closed the channel or the connection is over.
+    pub async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.shared.lock();
+            let over = inner.is_closed();
+            match inner.channels.get_mut(&self.id) {
+                Some(channel) if !over && !channel.close_received => {
+                    channel.receivers.register(cx);
+                    Poll::Pending
+                }
+                Some(_) | None => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    /// Writes to the main stream; waits until all is on its way.
+    ///
+    /// # Errors
+    /// When the channel or the connection is closed; then some of the data may have been sent.
+    pub async fn write(&self, mut data: Bytes) -> Result<(), Closed> {
+        poll_fn(|cx| self.poll_write(cx, None, &mut data)).await
+    }
+
+    /// Writes to another stream, such as [`STDERR`]; waits until all is on its way.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn write_extended(&self, kind: u32, mut data: Bytes) -> Result<(), Closed> {
+        poll_fn(|cx| self.poll_write(cx, Some(kind), &mut data)).await
+    }
+
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        kind: Option<u32>,
+        data: &mut Bytes,
+    ) -> Poll<Result<(), Closed>> {
+        let mut inner = self.shared.lock();
+        while !data.is_empty() {
+            if !inner.has_room(data.len()) {
+                inner.out_waiters.register(cx);
+                return if let Some(closed) = inner.closed() {
+                    Poll::Ready(Err(closed))
+                } else {
+                    Poll::Pending
+                };
+            }
+            match inner.write_some(self.id, kind, data) {
+                Ok(0) => {
+                    if let Some(channel) = inner.channels.get_mut(&self.id) {
+                        channel.senders.register(cx);
+                    }
+                    return Poll::Pending;
+                }
+                Ok(count) => data.advance(count),
+                Err(closed) => return Poll::Ready(Err(closed)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what there is room for at once; waits only while there is none.
+    pub(super) fn poll_write_some(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Closed>> {
+        let mut inner = self.shared.lock();
+        let mut done = 0;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            if !inner.has_room(rest.len()) {
+                inner.out_waiters.register(cx);
+                break;
+            }
+            match inner.write_some(self.id, None, rest) {
+                Ok(0) => {
+                    if let Some(channel) = inner.channels.get_mut(&self.id) {
+                        channel.senders.register(cx);
+                    }
+                    break;
+                }
+                Ok(count) => done += count,
+                Err(closed) => return Poll::Ready(Err(closed)),
+            }
+        }
+        match (done, inner.closed()) {
+            (0, Some(closed)) => Poll::Ready(Err(closed)),
+            (0, None) if !data.is_empty() => Poll::Pending,
+            (done, _) => Poll::Ready(Ok(done)),
+        }
+    }
+
+    /// Says that no more data will be written.
+    pub fn eof(&self) {
+        let mut inner = self.shared.lock();
+        let Some(channel) = inner.channels.get_mut(&self.id) else { return };
+        if channel.eof_sent || channel.close_sent {
+            return;
+        }
+        channel.eof_sent = true;
+        let remote_id = channel.remote_id;
+        inner.send(message(numbers::CHANNEL_EOF).uint32(remote_id), &[]);
+    }
+
+    /// Closes the channel. What was written before still arrives.
+    pub fn close(&self) {
+        self.shared.lock().close_channel(self.id);
+    }
+
+    /// Sends a request. With `want_reply`, the receiver gets the peer's answer, or an error when the
+    /// channel ends without one; replies come in the order of the requests (RFC 4254 §5.4).
+    pub fn request(&self, name: &str, want_reply: bool, payload: &[u8]) -> oneshot::Receiver<bool> {
+        let (reply, answer) = oneshot::channel();
+        let mut inner = self.shared.lock();
+        let Some(channel) = inner.channels.get_mut(&self.id) else { return answer };
+        if channel.close_sent || channel.close_received {
+            return answer;
+        }
+        if want_reply {
+            channel.replies.push_back(reply);
+        }
+        let mut out = message(numbers::CHANNEL_REQUEST);
+        out.uint32(channel.remote_id).string(name.as_bytes()).boolean(want_reply);
+        inner.send(&out, payload);
+        answer
+    }
+
+    /// Answers the oldest request that wanted a reply.
+    pub fn reply(&self, success: bool) {
+        let mut inner = self.shared.lock();
+        let Some(channel) = inner.channels.get(&self.id) else { return };
+        if channel.close_sent {
+            return;
+        }
+        let number = if success { numbers::CHANNEL_SUCCESS } else { numbers::CHANNEL_FAILURE };
+        let remote_id = channel.remote_id;
+        inner.send(message(number).uint32(remote_id), &[]);
+    }
+
+    /// Reports how the program ended with a status (RFC 4254 §6.10).
+    pub fn exit_status(&self, code: u32) {
+        drop(self.request("exit-status", false, &code.to_be_bytes()));
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let mut inner = self.shared.lock();
+        inner.close_channel(self.id);
+        inner.forget_channel(self.id);
+    }
+}
+
+impl Inner {
+    /// Sends as much as the peer's window and packet size allow; 0 when the window is shut.
+    fn write_some(&mut self, id: u32, kind: Option<u32>, data: &[u8]) -> Result<usize, Closed> {
+        if let Some(closed) = self.closed() {
+            return Err(closed);
+        }
+        let gone = || Closed(Arc::new(CloseReason::Eof));
+        let channel = self.channels.get_mut(&id).ok_or_else(gone)?;
+        if channel.close_sent || channel.close_received || channel.eof_sent {
+            return Err(gone());
+        }
+        let window = usize::try_from(channel.remote_window).unwrap_or(usize::MAX);
+        let count = data.len().min(window).min(channel.remote_packet_max);
+        let Some(piece) = data.get(..count).filter(|piece| !piece.is_empty()) else { return Ok(0) };
+        channel.remote_window -= count as u64;
+        let mut head = Vec::with_capacity(13);
+        match kind {
+            None => head.byte(numbers::CHANNEL_DATA).uint32(channel.remote_id),
+            Some(kind) => head.byte(numbers::CHANNEL_EXTENDED_DATA).uint32(channel.remote_id).uint32(kind),
+        };
+        head.uint32(super::wire::length(count));
+        self.send(&head, piece);
+        Ok(count)
+    }
+
+    fn close_channel(&mut self, id: u32) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if channel.close_sent || !matches!(channel.phase, Phase::Open) {
+            return;
+        }
+        channel.close_sent = true;
+        channel.senders.wake();
+        let remote_id = channel.remote_id;
+        self.send(message(numbers::CHANNEL_CLOSE).uint32(remote_id), &[]);
+    }
+}

@@ -1,0 +1,102 @@
+//! The client's end: from a stream to a target's sshd to an open connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::algorithms::{self, Role};
+use super::auth::{ClientAuthError, Signer, signed_request};
+use super::connection::{Connection, Limits, Shared, Stage};
+use super::driver::{Stream, drive};
+use super::error::Closed;
+use super::transport::{Negotiated, RekeyPolicy, Setup, Transport};
+
+/// How we present ourselves to targets.
+#[derive(Debug, Clone, Default)]
+pub struct ClientConfig {
+    /// The kind of host key we know of this target, such as `ssh-ed25519`, to be asked for first.
+    pub known_host_key: Option<String>,
+    /// Ciphers to offer, best first; empty for the usual ones.
+    pub ciphers: Vec<String>,
+    /// Key exchanges to offer, best first; empty for the usual ones.
+    pub kex: Vec<String>,
+    /// When keys are renewed.
+    pub rekey: RekeyPolicy,
+    /// What a target may make us remember.
+    pub limits: Limits,
+}
+
+/// A server that has proved possession of its host key. Nobody has said yet that it is the right one.
+#[derive(Debug)]
+pub struct Unverified {
+    connection: Connection,
+}
+
+/// Exchanges keys with a server. Bound it with a deadline: a server that stalls stalls this.
+///
+/// # Errors
+/// When the server leaves, is not SSH, or has nothing in common with us.
+pub async fn connect<S: Stream>(stream: S, config: &ClientConfig) -> Result<Unverified, Closed> {
+    let or = |mine: &[String], usual| if mine.is_empty() { algorithms::owned(usual) } else { mine.to_vec() };
+    let transport = Transport::new(Setup {
+        role: Role::Client,
+        ident: super::server::IDENT.to_owned(),
+        identity: None,
+        host_keys: algorithms::host_keys_preferring(config.known_host_key.as_deref()),
+        kex: or(&config.kex, algorithms::KEX),
+        ciphers: or(&config.ciphers, algorithms::CIPHERS),
+        rekey: config.rekey,
+    })
+    .map_err(|reason| Closed(Arc::new(reason)))?;
+    let shared = Shared::new(transport, config.limits);
+    tokio::spawn(drive(Arc::clone(&shared), stream));
+    let connection = Connection { shared };
+    connection.shared.wait_for(|inner| inner.past_exchange().then_some(())).await?;
+    Ok(Unverified { connection })
+}
+
+impl Unverified {
+    /// The host key, in wire form, whose possession the server proved.
+    #[must_use]
+    pub fn host_key(&self) -> Bytes {
+        self.connection.shared.lock().transport.peer_host_key().cloned().unwrap_or_default()
+    }
+
+    /// What the server calls itself, such as `SSH-2.0-OpenSSH_9.2`.
+    #[must_use]
+    pub fn server_ident(&self) -> String {
+        self.connection.shared.lock().transport.peer_ident().unwrap_or_default().to_owned()
+    }
+
+    #[cfg(test)]
+    pub(super) fn dangerous_inner(&self) -> &Shared {
+        &self.connection.shared
+    }
+
+    /// What was agreed on.
+    #[must_use]
+    pub fn negotiated(&self) -> Option<Negotiated> {
+        self.connection.shared.lock().transport.negotiated().cloned()
+    }
+
+    /// The caller has verified the host key: logs in with exactly one key, signed at once.
+    ///
+    /// # Errors
+    /// When the server does not accept the key, or the connection ends.
+    pub async fn authenticate(self, login: &str, key: &dyn Signer) -> Result<Connection, ClientAuthError> {
+        {
+            let mut inner = self.connection.shared.lock();
+            let request = signed_request(inner.transport.session_id(), login, key);
+            inner.send(&request, &[]);
+        }
+        let answer = self.connection.shared.wait_for(|inner| match &inner.stage {
+            Stage::Open => Some(Ok(())),
+            Stage::ClientAuth(auth) => auth.refused.clone().map(Err),
+            Stage::Exchange | Stage::ServerAuth(_) => None,
+        });
+        match answer.await? {
+            Ok(()) => Ok(self.connection),
+            Err(offers) => Err(ClientAuthError::Refused { offers }),
+        }
+    }
+}

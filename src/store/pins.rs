@@ -1,0 +1,312 @@
+//! Host keys of targets, each pinned to one machine.
+
+use std::fmt;
+
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Store, StoreError};
+use crate::domain::{Fingerprint, InstanceId, Target};
+
+/// Which machine: private addresses overlap and are reused, these three together are not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MachineId {
+    /// The 12-digit account id.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The instance id.
+    pub instance: InstanceId,
+}
+
+impl From<&Target> for MachineId {
+    fn from(target: &Target) -> Self {
+        Self { account: target.account.clone(), region: target.region.clone(), instance: target.id.clone() }
+    }
+}
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} of account {}", self.instance, self.region, self.account)
+    }
+}
+
+/// What made a pin trustworthy when it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voucher {
+    /// Nothing: it was the first key seen.
+    FirstUse,
+    /// An operator entered it.
+    Operator,
+}
+
+impl Voucher {
+    /// The name in the database and in lists.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::FirstUse, Self::Operator].into_iter().find(|voucher| voucher.name() == text)
+    }
+}
+
+/// One pinned host key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Whose key it is.
+    pub machine: MachineId,
+    /// The key's type, as SSH names it.
+    pub key_type: String,
+    /// The public key in its wire form (RFC 4253 §6.6).
+    pub key_blob: Vec<u8>,
+    /// The fingerprint of `key_blob`.
+    pub fingerprint: Fingerprint,
+    /// What made it trustworthy.
+    pub vouched_by: Voucher,
+    /// When it was pinned, to the millisecond.
+    pub first_seen: Timestamp,
+    /// When the machine last proved to have it, to the millisecond.
+    pub last_seen: Timestamp,
+}
+
+impl Store {
+    /// The machine's pin, if it has one.
+    ///
+    /// # Errors
+    /// When the database does not answer or its row is damaged.
+    pub async fn pin(&self, machine: &MachineId) -> Result<Option<Pin>, StoreError> {
+        let found = sqlx::query(
+            "SELECT * FROM host_key_pins
+             WHERE account = $1 AND region = $2 AND instance_id = $3",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        found.as_ref().map(read).transpose()
+    }
+
+    /// Pins a key to a machine that has none, and returns the pin that holds. Of two callers that
+    /// race, the first one's key is pinned and both get it: compare before trusting.
+    ///
+    /// # Errors
+    /// When the database does not answer or the stored row is damaged.
+    pub async fn remember(
+        &self,
+        machine: &MachineId,
+        key_type: &str,
+        key_blob: &[u8],
+        vouched_by: Voucher,
+        now: Timestamp,
+    ) -> Result<Pin, StoreError> {
+        // The update that changes nothing makes RETURNING answer with the row that was there.
+        let held = sqlx::query(
+            "INSERT INTO host_key_pins
+               (account, region, instance_id, key_type, key_blob, fingerprint, vouched_by,
+                first_seen, last_seen)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+             ON CONFLICT (account, region, instance_id) DO UPDATE SET account = excluded.account
+             RETURNING *",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .bind(key_type)
+        .bind(BASE64.encode(key_blob))
+        .bind(Fingerprint::of_blob(key_blob).as_str())
+        .bind(vouched_by.name())
+        .bind(now.as_millisecond())
+        .fetch_one(&self.pool)
+        .await?;
+        read(&held)
+    }
+
+    /// Notes that the machine proved to have its pinned key; says whether there is such a pin.
+    /// A time before the last one leaves the last one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn touch(&self, machine: &MachineId, now: Timestamp) -> Result<bool, StoreError> {
+        let touched = sqlx::query(
+            "UPDATE host_key_pins SET last_seen = CASE WHEN last_seen < $4 THEN $4 ELSE last_seen END
+             WHERE account = $1 AND region = $2 AND instance_id = $3",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .bind(now.as_millisecond())
+        .execute(&self.pool)
+        .await?;
+        Ok(touched.rows_affected() > 0)
+    }
+
+    /// Removes a pin; says whether there was one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget(&self, machine: &MachineId) -> Result<bool, StoreError> {
+        let gone = sqlx::query(
+            "DELETE FROM host_key_pins
+             WHERE account = $1 AND region = $2 AND instance_id = $3",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .execute(&self.pool)
+        .await?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    /// Every pin, by account, region and instance id. There are at most as many as there were
+    /// instances.
+    ///
+    /// # Errors
+    /// When the database does not answer or a row is damaged.
+    pub async fn pins(&self) -> Result<Vec<Pin>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM host_key_pins ORDER BY account, region, instance_id")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+/// One row, checked.
+fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
+    let (account, region): (String, String) = (row.try_get("account")?, row.try_get("region")?);
+    let instance: String = row.try_get("instance_id")?;
+    let damaged =
+        |field| StoreError::Row { machine: format!("{instance} in {region} of account {account}"), field };
+
+    let id = InstanceId::parse(&instance).ok_or_else(|| damaged("instance_id"))?;
+    let encoded: String = row.try_get("key_blob")?;
+    let key_blob = BASE64.decode(encoded.as_bytes()).map_err(|_| damaged("key_blob"))?;
+    let fingerprint = Fingerprint::of_blob(&key_blob);
+    if row.try_get::<String, _>("fingerprint")? != fingerprint.as_str() {
+        return Err(damaged("fingerprint"));
+    }
+    let vouched_by: String = row.try_get("vouched_by")?;
+    let vouched_by = Voucher::parse(&vouched_by).ok_or_else(|| damaged("vouched_by"))?;
+    let time = |column| -> Result<Timestamp, StoreError> {
+        Timestamp::from_millisecond(row.try_get(column)?).map_err(|_| damaged(column))
+    };
+    Ok(Pin {
+        key_type: row.try_get("key_type")?,
+        first_seen: time("first_seen")?,
+        last_seen: time("last_seen")?,
+        machine: MachineId { account: account.clone(), region: region.clone(), instance: id },
+        key_blob,
+        fingerprint,
+        vouched_by,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(region: &str) -> MachineId {
+        MachineId {
+            account: "123456789012".to_owned(),
+            region: region.to_owned(),
+            instance: InstanceId::parse("i-0123456789abcdef0").expect("an instance id"),
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    async fn remember(store: &Store, machine: &MachineId, blob: &[u8]) -> Pin {
+        store.remember(machine, "ssh-ed25519", blob, Voucher::FirstUse, at(100)).await.expect("remembered")
+    }
+
+    #[tokio::test]
+    async fn pins_survive_a_restart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state.db");
+        let store = Store::open(&path).await.expect("it opens");
+        let pin = remember(&store, &machine("eu-west-1"), b"key").await;
+        store.close().await;
+        let store = Store::open(&path).await.expect("it opens again");
+        assert_eq!(store.pin(&machine("eu-west-1")).await.expect("an answer"), Some(pin.clone()));
+        assert_eq!(pin.fingerprint, Fingerprint::of_blob(b"key"));
+        assert_eq!((pin.vouched_by, pin.first_seen, pin.last_seen), (Voucher::FirstUse, at(100), at(100)));
+        assert_eq!((pin.key_type.as_str(), pin.key_blob.as_slice()), ("ssh-ed25519", b"key".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_second_key_does_not_replace_the_first() {
+        let store = Store::in_memory().await.expect("a store");
+        let first = remember(&store, &machine("eu-west-1"), b"first").await;
+        let second = remember(&store, &machine("eu-west-1"), b"second").await;
+        assert_eq!(second, first);
+        assert_eq!(second.key_blob, b"first");
+    }
+
+    #[tokio::test]
+    async fn of_racing_first_uses_one_wins_and_all_get_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&directory.path().join("state.db")).await.expect("it opens");
+        let mut racing = tokio::task::JoinSet::new();
+        for number in 0..16_u8 {
+            let store = store.clone();
+            racing.spawn(async move { remember(&store, &machine("eu-west-1"), &[number]).await });
+        }
+        let pins = racing.join_all().await;
+        let held = store.pin(&machine("eu-west-1")).await.expect("an answer").expect("a pin");
+        assert_eq!(pins.len(), 16);
+        assert!(pins.iter().all(|pin| *pin == held));
+    }
+
+    #[tokio::test]
+    async fn the_same_id_in_another_region_is_another_machine() {
+        let store = Store::in_memory().await.expect("a store");
+        remember(&store, &machine("eu-west-1"), b"key").await;
+        assert_eq!(store.pin(&machine("us-east-1")).await.expect("an answer"), None);
+        remember(&store, &machine("us-east-1"), b"other").await;
+        let pins = store.pins().await.expect("an answer");
+        let regions: Vec<_> = pins.iter().map(|pin| pin.machine.region.as_str()).collect();
+        assert_eq!(regions, ["eu-west-1", "us-east-1"]);
+    }
+
+    #[tokio::test]
+    async fn touching_moves_the_last_time_forward_only() {
+        let store = Store::in_memory().await.expect("a store");
+        let machine = machine("eu-west-1");
+        assert!(!store.touch(&machine, at(1)).await.expect("an answer"));
+        remember(&store, &machine, b"key").await;
+        assert!(store.touch(&machine, at(200)).await.expect("an answer"));
+        assert!(store.touch(&machine, at(150)).await.expect("an answer"));
+        let pin = store.pin(&machine).await.expect("an answer").expect("a pin");
+        assert_eq!((pin.first_seen, pin.last_seen), (at(100), at(200)));
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_pin_can_be_set_anew() {
+        let store = Store::in_memory().await.expect("a store");
+        let machine = machine("eu-west-1");
+        remember(&store, &machine, b"old").await;
+        assert!(store.forget(&machine).await.expect("an answer"));
+        assert!(!store.forget(&machine).await.expect("an answer"));
+        assert_eq!(remember(&store, &machine, b"new").await.key_blob, b"new");
+    }
+
+    #[tokio::test]
+    async fn a_row_that_was_tampered_with_is_an_error() {
+        let store = Store::in_memory().await.expect("a store");
+        let machine = machine("eu-west-1");
+        remember(&store, &machine, b"key").await;
+        let tamper = "UPDATE host_key_pins SET key_blob = 'b3RoZXI='";
+        sqlx::query(tamper).execute(&store.pool).await.expect("tampered");
+        let error = store.pin(&machine).await.expect_err("refused");
+        assert!(matches!(error, StoreError::Row { field: "fingerprint", .. }), "{error}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Logs for the operator, on standard error. Ids are in the spans; secrets are nowhere.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to log and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or several directives such as
+    /// `info,drawbridge::ssh=debug`.
+    pub level: String,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The level cannot be read.
+    #[error(
+        "the log level {level:?} cannot be read; use off, error, warn, info, debug or trace, \
+         or directives such as \"info,drawbridge::ssh=debug\""
+    )]
+    Level {
+        /// What was given.
+        level: String,
+    },
+    /// It was set up before.
+    #[error("logging is already set up")]
+    Already(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets up logging for the whole process. Once.
+///
+/// # Errors
+/// When the level cannot be read, or logging is already set up.
+pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
+    let filter = filter(&settings.level)?;
+    let coloured = io::stderr().is_terminal();
+    Registry::default().with(layer(settings.format, coloured, io::stderr).with_filter(filter)).try_init()?;
+    Ok(())
+}
+
+/// Reads the level. To the filter a bare word that is no level is a module's name, and nothing at
+/// all means `error`; people who write that mean something else, so both are refused.
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let wrong = || TelemetryError::Level { level: level.to_owned() };
+    let directives: Vec<&str> = level.split(',').map(str::trim).collect();
+    let means_a_level =
+        |text: &&str| text.contains(['=', '[']) || (!text.is_empty() && text.parse::<LevelFilter>().is_ok());
+    if !directives.iter().all(means_a_level) {
+        return Err(wrong());
+    }
+    EnvFilter::builder().with_regex(false).parse(directives.join(",")).map_err(|_| wrong())
+}
+
+fn layer<W>(format: LogFormat, coloured: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    match format {
+        LogFormat::Text => fmt::layer().with_ansi(coloured).with_writer(writer).boxed(),
+        LogFormat::Json => {
+            fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, level: &str) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let layer = layer(format, false, move || writer.clone()).with_filter(filter(level).expect("a level"));
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            let _span = tracing::info_span!("connection", id = "c-1").entered();
+            tracing::info!(reason = "\u{1b}[2J", "hello");
+            tracing::debug!("details");
+        });
+        let bytes = kept.0.lock().expect("not poisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn text_has_the_span_and_no_escape_sequence() {
+        let text = logged(LogFormat::Text, "info");
+        assert!(text.contains("connection{id=\"c-1\"}") && text.contains("hello"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(!text.contains("details"), "{text}");
+    }
+
+    #[test]
+    fn json_has_the_fields_and_the_span() {
+        let text = logged(LogFormat::Json, "debug");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["message"], "hello");
+        assert_eq!(lines[0]["level"], "INFO");
+        assert_eq!(lines[0]["span"]["id"], "c-1");
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_read_is_explained() {
+        for level in ["loud", "", "info,", "drawbridge", "drawbridge=loud"] {
+            let error = filter(level).expect_err(level).to_string();
+            assert!(error.contains("use off, error, warn, info, debug or trace"), "{error}");
+        }
+        for level in ["info", "WARN", "off", "info,drawbridge::ssh=debug", " info, sqlx=warn"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+    }
+}

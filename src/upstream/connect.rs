@@ -1,0 +1,221 @@
+//! Dial, exchange keys, verify, log in; the push beside it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::failure::UpstreamError;
+use super::host_key::{Doubt, PinnedKey, Vouched, verify};
+use super::{Connector, Settings};
+use crate::credential::{EphemeralKey, InjectError, Injected};
+use crate::domain::{Fingerprint, Target};
+use crate::policy::Permit;
+use crate::ssh::{self, ClientAuthError, ClientConfig, Connection, Limits, Negotiated, Signer, Unverified};
+
+/// How long a push that is under way is waited for once dialling has failed: its outcome belongs in the audit.
+const PUSH_LINGER: Duration = Duration::from_secs(2);
+/// Channels a target may have open towards us at once; it has no business opening any.
+const TARGET_CHANNELS_MAX: usize = 1024;
+
+/// An SSH connection to the target, logged in.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The connection. Dropping it ends every channel on it.
+    pub connection: Connection,
+    /// What is known of it.
+    pub facts: Facts,
+}
+
+/// What an upstream connection turned out to be.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The target's identification line.
+    pub target_ident: String,
+    /// The target's host key.
+    pub host_key: Fingerprint,
+    /// What vouched for it.
+    pub vouched: Vouched,
+    /// The algorithms.
+    pub negotiated: Option<Negotiated>,
+}
+
+/// What became of a push.
+#[derive(Debug)]
+pub struct Pushed {
+    /// The key that was pushed.
+    pub fingerprint: Fingerprint,
+    /// The confirmation, or why there is none.
+    pub result: Result<Injected, InjectError>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// An attempt to connect, told whole: the session narrates it.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The address that was dialled.
+    pub address: SocketAddr,
+    /// The push; nothing when it was still under way as the attempt failed.
+    pub pushed: Option<Pushed>,
+    /// The connection, or why there is none.
+    pub result: Result<Upstream, UpstreamError>,
+    /// From the start to the end.
+    pub took: Duration,
+}
+
+/// The one-session key, as the engine asks for it.
+struct KeySigner<'a>(&'a EphemeralKey);
+
+impl Signer for KeySigner<'_> {
+    fn public_blob(&self) -> Vec<u8> {
+        self.0.public_blob()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).map(|signature| signature.to_vec()).unwrap_or_default()
+    }
+}
+
+impl Connector {
+    /// Connects to the permit's target as the permit's login.
+    pub async fn connect(&self, permit: &Permit) -> Attempt {
+        let started = Instant::now();
+        let target = permit.target();
+        let address = SocketAddr::new(target.private_ip, target.port);
+        let mut pushed = None;
+        let result = self.attempt(permit, address, &mut pushed).await;
+        Attempt { address, pushed, result, took: started.elapsed() }
+    }
+
+    async fn attempt(
+        &self,
+        permit: &Permit,
+        address: SocketAddr,
+        pushed: &mut Option<Pushed>,
+    ) -> Result<Upstream, UpstreamError> {
+        let target = permit.target();
+        let pin = self.pins.pin(target).await.map_err(UpstreamError::Pins)?;
+        let key = EphemeralKey::generate().map_err(|_| UpstreamError::Key)?;
+        let unverified = {
+            let mut push = pin!(self.push(permit, &key));
+            let mut dial = pin!(dial(address, &self.settings, pin.as_ref()));
+            tokio::select! {
+                outcome = &mut push => {
+                    let failed = outcome.result.as_ref().err().cloned();
+                    *pushed = Some(outcome);
+                    if let Some(error) = failed {
+                        return Err(UpstreamError::Push(error));
+                    }
+                    dial.await?
+                }
+                dialled = &mut dial => match dialled {
+                    Ok(unverified) => {
+                        let outcome = push.await;
+                        let failed = outcome.result.as_ref().err().cloned();
+                        *pushed = Some(outcome);
+                        if let Some(error) = failed {
+                            return Err(UpstreamError::Push(error));
+                        }
+                        unverified
+                    }
+                    Err(error) => {
+                        *pushed = timeout(PUSH_LINGER, push).await.ok();
+                        return Err(error);
+                    }
+                },
+            }
+        };
+        let (host_key, vouched) = self.believe(target, pin.as_ref(), &unverified).await?;
+        let facts = Facts {
+            target_ident: unverified.server_ident(),
+            host_key,
+            vouched,
+            negotiated: unverified.negotiated(),
+        };
+        let connection = log_in(unverified, permit.login().as_str(), &key, self.settings.handshake_timeout).await?;
+        Ok(Upstream { connection, facts })
+    }
+
+    async fn push(&self, permit: &Permit, key: &EphemeralKey) -> Pushed {
+        let started = Instant::now();
+        let result = self.injector.inject(permit, key).await;
+        Pushed { fingerprint: key.fingerprint().clone(), result, took: started.elapsed() }
+    }
+
+    async fn believe(
+        &self,
+        target: &Target,
+        pin: Option<&PinnedKey>,
+        unverified: &Unverified,
+    ) -> Result<(Fingerprint, Vouched), UpstreamError> {
+        let blob = unverified.host_key();
+        let shown = Fingerprint::of_blob(&blob);
+        match verify(&*self.pins, target, pin, &blob, self.settings.trust_on_first_use).await {
+            Ok(vouched) => Ok((shown, vouched)),
+            Err(Doubt::Changed { pinned }) => Err(UpstreamError::HostKeyChanged { pinned, shown }),
+            Err(Doubt::Unknown) => Err(UpstreamError::HostKeyUnknown { shown }),
+            Err(Doubt::Pins(error)) => Err(UpstreamError::Pins(error)),
+        }
+    }
+}
+
+fn dial<'a>(
+    address: SocketAddr,
+    settings: &'a Settings,
+    pin: Option<&'a PinnedKey>,
+) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
+    let config = ClientConfig {
+        known_host_key: pin.map(|pin| pin.key_type.clone()),
+        limits: Limits {
+            channels_max: TARGET_CHANNELS_MAX,
+            keepalive_interval: settings.keepalive_interval,
+            keepalive_max: settings.keepalive_max,
+        },
+        ..ClientConfig::default()
+    };
+    async move {
+        let stream = match timeout(settings.connect_timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(dial_error(&error, settings)),
+            Err(_) => return Err(UpstreamError::ConnectTimeout(settings.connect_timeout)),
+        };
+        // Keys typed must not wait for company.
+        stream.set_nodelay(true).map_err(|error| UpstreamError::Unreachable(error.kind()))?;
+        match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
+            Ok(Ok(unverified)) => Ok(unverified),
+            Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
+            Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
+        }
+    }
+}
+
+fn dial_error(error: &io::Error, settings: &Settings) -> UpstreamError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system's list of errors is open")]
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => UpstreamError::ConnectionRefused,
+        io::ErrorKind::TimedOut => UpstreamError::ConnectTimeout(settings.connect_timeout),
+        kind => UpstreamError::Unreachable(kind),
+    }
+}
+
+async fn log_in(
+    unverified: Unverified,
+    login: &str,
+    key: &EphemeralKey,
+    patience: Duration,
+) -> Result<Connection, UpstreamError> {
+    match timeout(patience, unverified.authenticate(login, &KeySigner(key))).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(ClientAuthError::Refused { offers })) => {
+            Err(UpstreamError::LoginRejected { offers: offers.join(", ") })
+        }
+        // sshd cuts a login it will not have (MaxAuthTries 1, AllowUsers) as readily as it refuses it.
+        Ok(Err(ClientAuthError::Closed(closed))) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
+        Err(_) => Err(UpstreamError::LoginTimeout(patience)),
+    }
+}

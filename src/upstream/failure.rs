@@ -1,0 +1,131 @@
+//! Why a target could not be reached: a class for metrics, a story for the operator, a sentence for the user.
+
+use std::io;
+use std::time::Duration;
+
+use super::host_key::PinError;
+use crate::credential::InjectError;
+use crate::domain::{Fingerprint, Target};
+use crate::ssh::CloseReason;
+
+/// A target could not be reached, is not the one we know, or did not let us in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamError {
+    /// The one-session key was not pushed.
+    #[error("the key was not pushed: {0}")]
+    Push(InjectError),
+    /// No randomness for a key.
+    #[error("no key could be made")]
+    Key,
+    /// Nothing listens on the port.
+    #[error("the target refused the TCP connection")]
+    ConnectionRefused,
+    /// No answer to the TCP connection.
+    #[error("no answer to the TCP connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// No way there.
+    #[error("the TCP connection failed: {0}")]
+    Unreachable(io::ErrorKind),
+    /// It takes connections and does not speak SSH in time.
+    #[error("no SSH key exchange within {0:?}")]
+    HandshakeTimeout(Duration),
+    /// The SSH connection ended while it was set up.
+    #[error("the SSH connection failed: {0}")]
+    Ssh(CloseReason),
+    /// The host key is not the pinned one.
+    #[error("the host key changed: pinned {pinned}, shown {shown}")]
+    HostKeyChanged {
+        /// What we know.
+        pinned: Fingerprint,
+        /// What was shown.
+        shown: Fingerprint,
+    },
+    /// No pin, and first use is not trusted.
+    #[error("the host key {shown} is not pinned")]
+    HostKeyUnknown {
+        /// What was shown.
+        shown: Fingerprint,
+    },
+    /// The pins cannot be used.
+    #[error(transparent)]
+    Pins(PinError),
+    /// The push was confirmed and the target did not take the key.
+    #[error("the target did not accept the pushed key; it offers: {offers}")]
+    LoginRejected {
+        /// What else it would take.
+        offers: String,
+    },
+    /// No answer to the login.
+    #[error("no answer to the login within {0:?}")]
+    LoginTimeout(Duration),
+}
+
+impl UpstreamError {
+    /// The label in metrics and audit.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Push(error) => error.kind.label(),
+            Self::Key => "no-key",
+            Self::ConnectionRefused => "connection-refused",
+            Self::ConnectTimeout(_) => "connect-timeout",
+            Self::Unreachable(_) => "unreachable",
+            Self::HandshakeTimeout(_) => "handshake-timeout",
+            Self::Ssh(CloseReason::NotSsh) => "not-ssh",
+            Self::Ssh(CloseReason::NoCommonAlgorithm { .. }) => "no-common-algorithm",
+            Self::Ssh(_) => "ssh-failed",
+            Self::HostKeyChanged { .. } => "host-key-changed",
+            Self::HostKeyUnknown { .. } => "host-key-unknown",
+            Self::Pins(_) => "pins-unavailable",
+            Self::LoginRejected { .. } => "login-rejected",
+            Self::LoginTimeout(_) => "login-timeout",
+        }
+    }
+
+    /// One sentence for the permitted user: what happened, and what to do.
+    #[must_use]
+    pub fn sentence(&self, target: &Target, login: &str) -> String {
+        let name = target.display_name();
+        let port = target.port;
+        match self {
+            Self::Push(error) => error.user.clone(),
+            Self::Key | Self::Pins(_) => {
+                "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator."
+                    .to_owned()
+            }
+            Self::ConnectionRefused => format!(
+                "{name} is up but nothing answers on its port {port}; check that sshd runs there and listens on that port."
+            ),
+            Self::ConnectTimeout(_) => format!(
+                "{name} did not answer on port {port}; check that its security group and network ACL let drawbridge in."
+            ),
+            Self::Unreachable(_) => format!(
+                "drawbridge has no network route to {name}; check the route tables and the VPC peering between the two."
+            ),
+            Self::HandshakeTimeout(_) => format!(
+                "{name} accepted the connection on port {port} but did not complete an SSH key exchange; check that sshd is healthy there."
+            ),
+            Self::Ssh(CloseReason::NotSsh) => {
+                format!("what answers on port {port} of {name} does not speak SSH; check which service listens there.")
+            }
+            Self::Ssh(CloseReason::NoCommonAlgorithm { kind, .. }) => format!(
+                "{name} and drawbridge have no {kind} in common; update the SSH server on {name}."
+            ),
+            Self::Ssh(_) | Self::LoginTimeout(_) => format!(
+                "{name} broke off the SSH connection while it was set up; check the sshd log there and try again."
+            ),
+            Self::HostKeyChanged { pinned, shown } => format!(
+                "the host key of {name} has changed: drawbridge knows {pinned}, {name} shows {shown}; \
+                 if its key was replaced on purpose, ask your drawbridge operator to forget the old one."
+            ),
+            Self::HostKeyUnknown { shown } => format!(
+                "drawbridge does not know the host key of {name} ({shown}) and only believes pinned keys; \
+                 ask your drawbridge operator to pin it."
+            ),
+            Self::LoginRejected { .. } => format!(
+                "{name} did not let \"{login}\" in although the key was pushed; check that this login exists there \
+                 and that the EC2 Instance Connect agent is installed."
+            ),
+        }
+    }
+}

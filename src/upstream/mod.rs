@@ -1,0 +1,58 @@
+//! Permit → [`Upstream`]: our SSH connection to the target.
+//!
+//! The key push runs beside dialling and key exchange. What always holds here: the address dialled is
+//! the permit's target's; nothing is sent to a machine whose host key was not verified against the pin
+//! of (account, region, instance id); exactly one key is offered, signed at once.
+//!
+//! What is not here: whether it may be done (the permit says so), and telling the audit (the session does).
+
+mod connect;
+mod failure;
+mod host_key;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::SharedClock;
+use crate::credential::Injector;
+
+pub use connect::{Attempt, Facts, Pushed, Upstream};
+pub use failure::UpstreamError;
+pub use host_key::{PinBoard, PinError, PinnedKey, Vouched};
+
+/// How targets are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether the first host key seen of an instance is believed.
+    pub trust_on_first_use: bool,
+    /// For the TCP connection.
+    pub connect_timeout: Duration,
+    /// For key exchange and login, each.
+    pub handshake_timeout: Duration,
+    /// Nothing: no keepalives are sent.
+    pub keepalive_interval: Option<Duration>,
+    /// How many may go unanswered.
+    pub keepalive_max: u32,
+}
+
+/// Makes upstream connections.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    injector: Arc<dyn Injector>,
+    pins: Arc<dyn PinBoard>,
+    settings: Settings,
+    clock: SharedClock,
+}
+
+impl Connector {
+    /// A connector that pushes keys with `injector` and believes `pins`.
+    #[must_use]
+    pub fn new(
+        injector: Arc<dyn Injector>,
+        pins: Arc<dyn PinBoard>,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Self {
+        Self { injector, pins, settings, clock }
+    }
+}
