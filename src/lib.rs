@@ -9,16 +9,16 @@
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
 pub mod audit;
-pub mod cli;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod policy;
 pub mod problem;
+pub mod reload;
 pub mod signature;
 pub mod ssh;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
-pub mod reload;

@@ -301,3 +301,14 @@ fn two_targets_at_once_are_two_machines() {
         });
     }
 }
+
+#[test]
+fn another_account_is_reached_through_a_role() {
+    let lab = Lab::with().instance("web-1").through_a_role().start();
+    for way in Way::BOTH {
+        let done = lab.client(way, "web-1").run("echo here").ended_with(0);
+        assert_eq!(done.out(), "here\n", "{way:?}");
+        lab.client(way, "web-1.other").run("true").ended_with(0);
+    }
+    assert_eq!(lab.pushes().len(), 4);
+}

@@ -108,6 +108,7 @@ pub(crate) struct Builder {
     policy: String,
     config: ConfigText,
     files: Vec<(String, Vec<u8>)>,
+    through_a_role: bool,
 }
 
 impl Builder {
@@ -183,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// The instances belong to another account than the daemon's credentials, which may assume a
+    /// role there.
+    pub(crate) fn through_a_role(mut self) -> Self {
+        self.through_a_role = true;
+        self
+    }
+
     /// A further file beside the config.
     pub(crate) fn file(mut self, name: &str, contents: Vec<u8>) -> Self {
         self.files.push((name.to_owned(), contents));
@@ -212,6 +220,17 @@ impl Builder {
         }
         let port = supervisor.free_port("127.0.0.1");
         let mut config = standard_config(dir, port);
+        let mut credentials = account.clone();
+        if self.through_a_role {
+            let role = supervisor.aws("role", json!({"account": number}));
+            let arn = role["arn"].as_str().expect("text");
+            let accounts = format!(
+                "[{{ alias = \"other\", regions = [\"eu-west-1\"], role_arn = {arn:?}, \
+                 external_id = \"of-the-lab\", session_name = \"drawbridge-lab\" }}]"
+            );
+            config.set("inventory", "accounts", &accounts);
+            credentials = supervisor.aws("account", json!({}));
+        }
         config.extend(self.config);
         write(dir, "drawbridge.toml", config.text().as_bytes());
         write(dir, "users.toml", users_toml(&self.users).as_bytes());
@@ -222,7 +241,7 @@ impl Builder {
         let scratch = dir.join("scratch");
         std::fs::create_dir(&scratch).expect("our own folder");
         open_to_all(&scratch);
-        Prepared { folder, account, instances, port }
+        Prepared { folder, account, credentials, instances, port }
     }
 }
 
@@ -290,7 +309,10 @@ fn standard_config(dir: &Path, port: u16) -> ConfigText {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     folder: TempDir,
+    /// The account of the instances.
     account: Value,
+    /// The account that the daemon's own credentials belong to.
+    credentials: Value,
     instances: BTreeMap<String, Instance>,
     port: u16,
 }
@@ -308,7 +330,7 @@ impl Prepared {
 
     /// The environment that gives the daemon its AWS.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        let text = |key: &str| self.account[key].as_str().expect("text").to_owned();
+        let text = |key: &str| self.credentials[key].as_str().expect("text").to_owned();
         BTreeMap::from([
             ("AWS_ACCESS_KEY_ID".to_owned(), text("access_key_id")),
             ("AWS_SECRET_ACCESS_KEY".to_owned(), text("secret_access_key")),
@@ -350,6 +372,7 @@ impl Lab {
             policy: EVERYTHING.to_owned(),
             config: ConfigText::default(),
             files: Vec::new(),
+            through_a_role: false,
         };
         builder.user("alice", &["eng"])
     }
