@@ -4,9 +4,11 @@
 //! deadline, and a test that fails shows the daemon's log.
 
 mod audit;
+mod builder;
 mod client;
 mod daemon;
 mod files;
+mod instance;
 mod lab;
 mod process;
 mod supervisor;
@@ -16,10 +18,11 @@ use std::process::Command;
 use std::time::Duration;
 
 pub(crate) use audit::{named, of_session};
+pub(crate) use builder::Builder;
 pub(crate) use client::{Client, Running, Way};
 pub(crate) use daemon::{Daemon, Start, greets};
 pub(crate) use files::{UserEntry, certify, new_key, new_key_of, public_half, revocation_list};
-pub(crate) use lab::{Builder, Lab, Prepared};
+pub(crate) use lab::{Lab, Prepared};
 pub(crate) use process::{Finished, finish, lines_of, noise, start, wait_for};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use terminal::Terminal;
