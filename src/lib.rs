@@ -21,6 +21,7 @@ pub mod problem;
 pub mod relay;
 pub mod reload;
 pub mod session;
+pub mod reload;
 pub mod signature;
 pub mod ssh;
 pub mod store;
