@@ -8,16 +8,21 @@ mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{AuditError, Entry, Event};
 use crate::aws::AwsAccess;
 use crate::config::Config;
-use crate::listener::{self, Limits, Places};
+use crate::listener::{self, Accepted, Limits, Places};
 use crate::problem::Problem;
+use crate::reload::FileWatch;
 use crate::session::{self, Services};
 
 pub use build::{directory, policy};
@@ -25,6 +30,10 @@ pub(crate) use build::host_ca;
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long starting waits for the first list of instances.
+const FIRST_INVENTORY: Duration = Duration::from_secs(10);
+/// How long sessions that are ended at shutdown may take to say goodbye.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why the daemon could not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -74,56 +83,101 @@ pub async fn run(
     ready: oneshot::Sender<Vec<SocketAddr>>,
 ) -> Result<(), AppError> {
     // Changes of files count from here on, so that none between reading and watching is lost.
-    let watch = crate::reload::FileWatch::start(config.reloadable_files());
+    let watch = FileWatch::start(config.reloadable_files());
     let services = build::services(&config, &aws).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
-    let workers = Workers::start(config.server.worker_threads).map_err(AppError::Worker)?;
+    let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
 
-    let places = Places::new(Limits {
-        connections_max: config.server.connections_max,
-        per_address_max: config.server.connections_per_address_max,
-        unauthenticated_max: config.server.connections_unauthenticated_max,
-    });
-    let mut accepting = tokio::task::JoinSet::new();
-    for (listener, address) in listeners {
-        let (places, services, stop) = (Arc::clone(&places), Arc::clone(&services), stop.clone());
-        let workers = workers.clone();
-        accepting.spawn(async move {
-            let handed = Arc::clone(&services);
-            listener::run(listener, address, places, services, stop, |accepted| {
-                workers.spawn(serve(Arc::clone(&handed), accepted), accepted_error);
-            })
-            .await;
-        });
+    let mut running = JoinSet::new();
+    let inventory = services.inventory.clone();
+    if timeout(FIRST_INVENTORY, inventory.first_refresh()).await.is_err() {
+        tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
-    let background = background(&config, &services, watch, &stop);
+    running.spawn(inventory.run(stop.clone()));
+    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
+    accept(&config, listeners, &services, &workers, &stop, &mut running);
     for address in &addresses {
         tracing::info!(%address, version = VERSION, "listening");
     }
     // Whoever waited for this may have left.
     let _nobody = ready.send(addresses);
-    notify(&[sd_notify::NotifyState::Ready]);
+    notify(NotifyState::Ready);
 
     stop.cancelled().await;
-    notify(&[sd_notify::NotifyState::Stopping]);
+    notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
-    accepting.join_all().await;
+    running.join_all().await;
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
-    background.abort_all_and_wait().await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
     services.log.close().await?;
     Ok(())
 }
 
-async fn serve(services: Arc<Services>, accepted: listener::Accepted) {
-    let listener::Accepted { stream, peer, place } = accepted;
-    // Keys typed must not wait for company.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a client left before it was served");
-        return;
+async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let refused = |source| AppError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let bound = listener.local_addr().map_err(refused)?;
+        listeners.push((listener, bound));
     }
-    session::serve(services, peer, stream, || place.logged_in()).await;
+    Ok(listeners)
+}
+
+fn accept(
+    config: &Config,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    services: &Arc<Services>,
+    workers: &Workers,
+    stop: &CancellationToken,
+    running: &mut JoinSet<()>,
+) {
+    let places = Places::new(Limits {
+        connections_max: config.server.connections_max,
+        per_address_max: config.server.connections_per_address_max,
+        unauthenticated_max: config.server.connections_unauthenticated_max,
+    });
+    for (listener, address) in listeners {
+        let (places, services, stop) = (Arc::clone(&places), Arc::clone(services), stop.clone());
+        let (workers, carrying) = (workers.clone(), Arc::clone(&services));
+        running.spawn(listener::run(listener, address, places, services, stop, move |accepted| {
+            let services = Arc::clone(&carrying);
+            if !workers.spawn(move || carry(services, accepted)) {
+                tracing::error!("no worker could take up a connection; it was closed");
+            }
+        }));
+    }
+}
+
+/// Serves one client, on the worker that took it up.
+async fn carry(services: Arc<Services>, accepted: Accepted) {
+    let Accepted { stream, peer, place } = accepted;
+    // Keys typed must not wait for company; and the stream belongs to this worker's loop from here on.
+    let ours = stream.set_nodelay(true).and_then(|()| stream.into_std()).and_then(TcpStream::from_std);
+    match ours {
+        Ok(stream) => session::serve(services, peer, stream, || place.logged_in()).await,
+        Err(error) => tracing::debug!(%error, "a client left before it was served"),
+    }
+}
+
+async fn watch_files(watch: FileWatch, config: Config, services: Arc<Services>, stop: CancellationToken) {
+    watch.run(stop, |cause| reload::reload(&config, &services, &cause)).await;
+}
+
+/// Lets sessions go on for the grace time, then ends them. Says whether all had ended by themselves.
+async fn drain(services: &Services, workers: &Workers, grace: Duration) -> bool {
+    workers.carried.close();
+    let drained = timeout(grace, workers.carried.wait()).await.is_ok();
+    let ended = services.tasks.shutdown(LAST_WORDS).await;
+    drained && ended
+}
+
+/// Tells systemd, where it started us.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
 }

@@ -8,6 +8,7 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod aws;
@@ -16,12 +17,12 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod domain;
+pub mod listener;
 pub mod policy;
 pub mod problem;
 pub mod relay;
 pub mod reload;
 pub mod session;
-pub mod reload;
 pub mod signature;
 pub mod ssh;
 pub mod store;

@@ -1,7 +1,7 @@
 //! The two directions and the requests beside them.
 
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,15 +202,11 @@ async fn requests(client: &Channel, target: &Channel) -> Ending {
     }
 }
 
-fn next_answer(
-    answers: &mut VecDeque<oneshot::Receiver<bool>>,
-) -> impl Future<Output = bool> + use<'_> {
-    async {
-        let Some(front) = answers.front_mut() else { return pending().await };
-        let answer = front.await.unwrap_or(false);
-        answers.pop_front();
-        answer
-    }
+async fn next_answer(answers: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {
+    let Some(front) = answers.front_mut() else { return pending().await };
+    let answer = front.await.unwrap_or(false);
+    answers.pop_front();
+    answer
 }
 
 #[cfg(test)]

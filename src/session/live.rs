@@ -182,18 +182,13 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
             duration: attempt.took,
         },
         Err(error) => {
-            use crate::upstream::UpstreamError::{HostKeyChanged, HostKeyUnknown};
-            let (shown, pinned) = match error {
-                HostKeyChanged { pinned, shown } => (Some(shown.clone()), Some(pinned.clone())),
-                HostKeyUnknown { shown } => (Some(shown.clone()), None),
-                _other_failures_show_none => (None, None),
-            };
+            let (shown, pinned) = error.host_keys();
             Event::UpstreamFailed {
                 target_address: attempt.address,
                 reason: Text::from(error.label()),
                 detail: Text::from(error.to_string()),
-                host_key_fingerprint: shown,
-                pinned_fingerprint: pinned,
+                host_key_fingerprint: shown.cloned(),
+                pinned_fingerprint: pinned.cloned(),
                 duration: attempt.took,
             }
         }
