@@ -8,6 +8,7 @@
 //!
 //! Each arrow is a value made in exactly one place; see `docs/architecture.md`.
 
+pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod aws;
@@ -17,12 +18,16 @@ pub mod config;
 pub mod credential;
 pub mod demo;
 pub mod domain;
+pub mod listener;
 pub mod policy;
 pub mod problem;
+pub mod relay;
 pub mod reload;
+pub mod session;
 pub mod signature;
 pub mod ssh;
 pub mod store;
 pub mod target;
 pub mod tasks;
 pub mod telemetry;
+pub mod upstream;

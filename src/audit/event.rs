@@ -160,8 +160,6 @@ pub enum Event {
         /// Until when the target lets it in.
         #[serde(serialize_with = "as_utc_ms")]
         valid_until: Timestamp,
-        /// How many calls it took.
-        attempts: u32,
         /// How long it took.
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
@@ -177,8 +175,6 @@ pub enum Event {
         reason: Text,
         /// What was said, for the operator.
         detail: Text,
-        /// How many calls were made.
-        attempts: u32,
         /// How long it took.
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
@@ -314,6 +310,16 @@ impl Event {
             errors: Vec::new(),
             limits: Some(permit.limits().into()),
         }
+    }
+
+    /// The same event with the particulars of a decision's action as they came in, bytes that are not
+    /// UTF-8 included.
+    #[must_use]
+    pub fn with_action(mut self, facts: ActionFacts) -> Self {
+        if let Self::Decision { action, .. } = &mut self {
+            *action = facts;
+        }
+        self
     }
 
     /// The event that a refusal is.

@@ -214,7 +214,6 @@ fn upstreams() -> Vec<Event> {
             request_id: "0d3f8c7e-3c2b-4f0e-9a51-1b2c3d4e5f60".into(),
             key_fingerprint: fingerprint("injected"),
             valid_until: "2026-01-02T03:05:05Z".parse().expect("a time"),
-            attempts: 2,
             duration: ms(143),
         },
         Event::KeyPushFailed {
@@ -222,7 +221,6 @@ fn upstreams() -> Vec<Event> {
             key_fingerprint: fingerprint("injected"),
             reason: "throttled".into(),
             detail: "ThrottlingException: Rate exceeded".into(),
-            attempts: 4,
             duration: ms(5_000),
         },
         Event::UpstreamConnected {

@@ -1,9 +1,10 @@
 //! The two directions and the requests beside them.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ const PASSED_ON: [&str; 4] = ["window-change", "signal", "break", "xon-xoff"];
 /// Relays until either side closes, or the order to end comes. Both channels are closed then.
 pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut stop: Stop) -> Outcome {
     let counted = Counted::default();
-    let exit = RefCell::new(None);
+    let exit = Mutex::new(None);
     let ending = {
         let to_target = pin!(to_target(client, target, activity, &counted.to_target));
         let requests = pin!(requests(client, target));
@@ -45,24 +46,24 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
     };
     target.close();
     client.close();
-    let exit = exit.into_inner();
+    let exit = exit.into_inner().unwrap_or_else(PoisonError::into_inner);
     let ending = if exit.is_some() && ending == Ending::TargetLeft { Ending::Finished } else { ending };
     Outcome {
         exit,
-        bytes_to_target: counted.to_target.get(),
-        bytes_to_client: counted.to_client.get(),
+        bytes_to_target: counted.to_target.into_inner(),
+        bytes_to_client: counted.to_client.into_inner(),
         ending,
     }
 }
 
 #[derive(Debug, Default)]
 struct Counted {
-    to_target: Cell<u64>,
-    to_client: Cell<u64>,
+    to_target: AtomicU64,
+    to_client: AtomicU64,
 }
 
-fn add(counter: &Cell<u64>, count: usize) {
-    counter.set(counter.get().saturating_add(count as u64));
+fn add(counter: &AtomicU64, count: usize) {
+    counter.fetch_add(count as u64, Ordering::Relaxed);
 }
 
 async fn ordered(stop: &mut Stop) -> (Ending, &'static str) {
@@ -81,7 +82,7 @@ async fn farewell(client: &Channel, sentence: &str) {
 }
 
 /// Ends only when the client closes. A target that reads no more ends the other direction.
-async fn to_target(client: &Channel, target: &Channel, activity: &Activity, counter: &Cell<u64>) -> Ending {
+async fn to_target(client: &Channel, target: &Channel, activity: &Activity, counter: &AtomicU64) -> Ending {
     while let Some(event) = client.recv_data().await {
         match event {
             ChannelEvent::Data(data) => {
@@ -110,8 +111,8 @@ async fn to_client(
     client: &Channel,
     target: &Channel,
     activity: &Activity,
-    counter: &Cell<u64>,
-    exit: &RefCell<Option<Exit>>,
+    counter: &AtomicU64,
+    exit: &Mutex<Option<Exit>>,
 ) -> Ending {
     while let Some(event) = target.recv().await {
         let written = match event {
@@ -129,7 +130,7 @@ async fn to_client(
             }
             ChannelEvent::Request(request) => {
                 if let Some(how) = read_exit(&request) {
-                    *exit.borrow_mut() = Some(how);
+                    *exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
                 }
                 from_target(client, target, &request);
                 Ok(0)
@@ -201,15 +202,11 @@ async fn requests(client: &Channel, target: &Channel) -> Ending {
     }
 }
 
-fn next_answer(
-    answers: &mut VecDeque<oneshot::Receiver<bool>>,
-) -> impl Future<Output = bool> + use<'_> {
-    async {
-        let Some(front) = answers.front_mut() else { return pending().await };
-        let answer = front.await.unwrap_or(false);
-        answers.pop_front();
-        answer
-    }
+async fn next_answer(answers: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {
+    let Some(front) = answers.front_mut() else { return pending().await };
+    let answer = front.await.unwrap_or(false);
+    answers.pop_front();
+    answer
 }
 
 #[cfg(test)]

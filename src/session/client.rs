@@ -101,9 +101,16 @@ fn over(closed: &Closed) -> Over {
     (ending, closed.to_string())
 }
 
+/// The bastion cannot know by which names it is called, so its certificate is for any (`*` is a pattern
+/// here); the plain key serves clients that do not know the CA.
 fn outer_config(services: &Services) -> ServerConfig {
+    let names = ["*".to_owned()];
+    let certificate = services.host_ca.certify(&services.host_key, &names, services.clock.now());
+    if let Err(error) = &certificate {
+        tracing::error!(%error, "the bastion's own host certificate could not be made");
+    }
     ServerConfig {
-        identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: None },
+        identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: certificate.ok() },
         rekey: services.settings.rekey,
         limits: services.settings.limits,
     }
@@ -218,7 +225,7 @@ impl House {
     /// The connection is over: its sessions end, and everything that was under way has ended on record.
     async fn ended(&self) {
         if let Some(Ok(visit)) = self.direct.get() {
-            visit.end();
+            visit.end().await;
         }
         self.channels.close();
         self.channels.wait().await;

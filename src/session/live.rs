@@ -48,7 +48,6 @@ impl Live {
         errand: &Errand,
         session: SessionId,
         permit: &Permit,
-        over: CancellationToken,
     ) -> Result<Arc<Self>, String> {
         let story = errand.story.of_session(session);
         let attempt = services.connector.connect(permit).await;
@@ -68,7 +67,7 @@ impl Live {
             target: TargetFacts::from(permit.target().as_ref()),
         };
         story.record(started).await.map_err(unavailable)?;
-        let live = Arc::new(Self {
+        Ok(Arc::new(Self {
             story,
             upstream,
             activity: Activity::default(),
@@ -77,9 +76,7 @@ impl Live {
             limits: Mutex::new(*permit.limits()),
             tally: Mutex::new(Tally { channels: 0, ending: Ending::Finished }),
             started: Instant::now(),
-        });
-        services.tasks.spawn_named("session", Arc::clone(&live).supervise(services.tasks.token().clone(), over));
-        Ok(live)
+        }))
     }
 
     /// The order to end, for a relay.
@@ -108,7 +105,7 @@ impl Live {
     }
 
     /// Watches a session to its end and puts the ending on record.
-    async fn supervise(self: Arc<Self>, shutdown: CancellationToken, over: CancellationToken) {
+    pub(super) async fn supervise(self: Arc<Self>, shutdown: CancellationToken, over: CancellationToken) {
         let cause = tokio::select! {
             _ = self.upstream.connection.closed() => None,
             () = over.cancelled() => None,
@@ -125,7 +122,6 @@ impl Live {
             self.channels.wait().await;
         }
         self.upstream.connection.disconnect("the session is over");
-        over.cancel();
         let ended = {
             let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             Event::SessionEnded {
@@ -186,18 +182,13 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
             duration: attempt.took,
         },
         Err(error) => {
-            use crate::upstream::UpstreamError::{HostKeyChanged, HostKeyUnknown};
-            let (shown, pinned) = match error {
-                HostKeyChanged { pinned, shown } => (Some(shown.clone()), Some(pinned.clone())),
-                HostKeyUnknown { shown } => (Some(shown.clone()), None),
-                _other_failures_show_none => (None, None),
-            };
+            let (shown, pinned) = error.host_keys();
             Event::UpstreamFailed {
                 target_address: attempt.address,
                 reason: Text::from(error.label()),
                 detail: Text::from(error.to_string()),
-                host_key_fingerprint: shown,
-                pinned_fingerprint: pinned,
+                host_key_fingerprint: shown.cloned(),
+                pinned_fingerprint: pinned.cloned(),
                 duration: attempt.took,
             }
         }

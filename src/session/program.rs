@@ -51,7 +51,7 @@ pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
 async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(), String> {
     let permit = decide(visit, prelude).await?;
     let live = visit.session(&permit).await?;
-    let Some(_present) = Some(live.channels.token()) else { return Ok(()) };
+    let _present = live.channels.token();
     let target = match live.upstream.connection.open(&ChannelKind::Session).await {
         Ok(channel) => channel,
         Err(OpenError::Refused(_)) => return Err(sentences::no_more_channels(permit.target())),

@@ -18,7 +18,6 @@ pub(super) const INVENTORY_UNAVAILABLE: &str =
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
 pub(super) const TOO_MANY_ATTEMPTS: &str = "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
-pub(super) const TOO_SLOW: &str = "the login took too long; please try again.";
 
 /// Unknown and not-yours read the same.
 pub(super) fn unknown_target(typed: &str) -> String {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::entrance::Guest;
 use super::live::Live;
@@ -32,8 +33,10 @@ pub(super) struct Visit {
     pub(super) errand: Errand,
     session: Mutex<Held>,
     channels: AtomicU32,
-    /// The client's connection is over, or the session was ordered to end.
+    /// The client's connection is over.
     over: CancellationToken,
+    /// The channels and sessions of this visit.
+    tasks: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,7 @@ impl Visit {
             session: Mutex::new(Held { id: SessionId::fresh(), live: None }),
             channels: AtomicU32::new(0),
             over: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         })
     }
 
@@ -76,9 +80,11 @@ impl Visit {
             None => {}
         }
         let over = self.over.child_token();
-        let opened = Live::open(&self.services, &self.errand, held.id, permit, over).await;
-        match opened {
+        match Live::open(&self.services, &self.errand, held.id, permit).await {
             Ok(live) => {
+                let shutdown = self.services.tasks.token().clone();
+                let supervised = self.tasks.track_future(Arc::clone(&live).supervise(shutdown, over));
+                self.services.tasks.spawn_named("session", supervised);
                 held.live = Some(Arc::clone(&live));
                 Ok(live)
             }
@@ -104,7 +110,7 @@ impl Visit {
                 }
             }
         }
-        self.end();
+        self.end().await;
     }
 
     /// A channel on a connection to this target.
@@ -113,7 +119,8 @@ impl Visit {
             ChannelKind::Session => {
                 let channel = open.accept();
                 let visit = Arc::clone(self);
-                self.services.tasks.spawn_named("channel", async move { program::run(&visit, channel).await });
+                let tracked = self.tasks.track_future(async move { program::run(&visit, channel).await });
+                self.services.tasks.spawn_named("channel", tracked);
             }
             ChannelKind::DirectTcpip { .. } => {
                 self.decline("direct-tcpip").await;
@@ -136,8 +143,10 @@ impl Visit {
         let _on_record = self.story().await.tell(event).await;
     }
 
-    /// The client's connection is over: the session ends when its channels have.
-    pub(super) fn end(&self) {
+    /// The client's connection is over: waits until channels and session have ended, on record.
+    pub(super) async fn end(&self) {
         self.over.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

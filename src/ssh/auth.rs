@@ -197,7 +197,7 @@ pub trait Signer {
 
 /// The signed request for an Ed25519 key, at once and without a query: each query would make the
 /// target's Instance Connect agent run once more.
-pub(super) fn signed_request(session_id: &[u8], login: &str, key: &dyn Signer) -> Vec<u8> {
+pub(super) fn signed_request(session_id: &[u8], login: &str, key: &(dyn Signer + Sync)) -> Vec<u8> {
     let mut request = message(numbers::USERAUTH_REQUEST);
     request.string(login.as_bytes()).string(b"ssh-connection").string(b"publickey");
     request.boolean(true).string(b"ssh-ed25519").string(&key.public_blob());

@@ -154,7 +154,7 @@ impl HostKey {
         for name in names {
             builder.valid_principal(name).map_err(make)?;
         }
-        builder.sign(&self.private).and_then(|certificate| Ok(certificate.to_bytes()?)).map_err(make)
+        builder.sign(&self.private).and_then(|certificate| certificate.to_bytes()).map_err(make)
     }
 }
 

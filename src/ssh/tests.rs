@@ -132,7 +132,9 @@ async fn receive_all(channel: &Channel, total: usize) {
                 assert!(data.iter().all(|byte| *byte == 0xa5));
                 got += data.len();
             }
-            other => panic!("unexpected {other:?}"),
+            other @ (ChannelEvent::Extended(..) | ChannelEvent::Eof | ChannelEvent::Request(_)) => {
+                panic!("unexpected {other:?}")
+            }
         }
     }
     assert_eq!(got, total);
@@ -379,10 +381,10 @@ mod russh_peer {
         channel.eof().await.expect("sent");
         let (mut echoed, mut status) = (Vec::new(), None);
         while let Some(message) = patiently(channel.wait()).await {
-            match message {
-                russh::ChannelMsg::Data { data } => echoed.extend_from_slice(&data),
-                russh::ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
-                _ => {}
+            if let russh::ChannelMsg::Data { data } = &message {
+                echoed.extend_from_slice(data);
+            } else if let russh::ChannelMsg::ExitStatus { exit_status } = message {
+                status = Some(exit_status);
             }
         }
         assert_eq!((echoed.as_slice(), status), (&b"hello"[..], Some(7)));

@@ -460,7 +460,11 @@ impl Transport {
                 self.reader.rekey(*opener, self.strict);
                 Ok(if first { Received::Ready } else { Received::Nothing })
             }
-            _ => Err(ProtocolError("new keys out of turn").into()),
+            Exchange::Idle
+            | Exchange::Offered(_)
+            | Exchange::AwaitShare(_)
+            | Exchange::AwaitReply(..)
+            | Exchange::AwaitNewKeys(_) => Err(ProtocolError("new keys out of turn").into()),
         }
     }
 }

@@ -8,7 +8,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError};
+use crate::credential::BoxFuture;
 use crate::domain::{Fingerprint, InstanceId, Target};
+use crate::upstream::{PinBoard, PinError, PinnedKey};
 
 /// Which machine: private addresses overlap and are reused, these three together are not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,6 +181,33 @@ impl Store {
 }
 
 /// One row, checked.
+impl PinBoard for Store {
+    fn pin<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<PinnedKey>, PinError>> {
+        Box::pin(async move {
+            let pin = self.pin(&MachineId::from(target)).await.map_err(|error| PinError(error.to_string()))?;
+            Ok(pin.map(known))
+        })
+    }
+
+    fn remember<'a>(
+        &'a self,
+        target: &'a Target,
+        key_blob: &'a [u8],
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
+        Box::pin(async move {
+            let key_type = crate::signature::key_type(key_blob).unwrap_or("unknown");
+            let machine = MachineId::from(target);
+            let pin = self.remember(&machine, key_type, key_blob, Voucher::FirstUse, now).await;
+            pin.map(known).map_err(|error| PinError(error.to_string()))
+        })
+    }
+}
+
+fn known(pin: Pin) -> PinnedKey {
+    PinnedKey { key_type: pin.key_type, key_blob: pin.key_blob, fingerprint: pin.fingerprint }
+}
+
 fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
     let (account, region): (String, String) = (row.try_get("account")?, row.try_get("region")?);
     let instance: String = row.try_get("instance_id")?;

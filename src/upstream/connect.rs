@@ -155,7 +155,8 @@ impl Connector {
     ) -> Result<(Fingerprint, Vouched), UpstreamError> {
         let blob = unverified.host_key();
         let shown = Fingerprint::of_blob(&blob);
-        match verify(&*self.pins, target, pin, &blob, self.settings.trust_on_first_use).await {
+        let trust = self.settings.trust_on_first_use;
+        match verify(&*self.pins, target, pin, &blob, trust, self.clock.now()).await {
             Ok(vouched) => Ok((shown, vouched)),
             Err(Doubt::Changed { pinned }) => Err(UpstreamError::HostKeyChanged { pinned, shown }),
             Err(Doubt::Unknown) => Err(UpstreamError::HostKeyUnknown { shown }),

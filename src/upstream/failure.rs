@@ -82,6 +82,18 @@ impl UpstreamError {
         }
     }
 
+    /// The host key that was shown and the one that was expected, where it is about those.
+    #[must_use]
+    pub fn host_keys(&self) -> (Option<&Fingerprint>, Option<&Fingerprint>) {
+        if let Self::HostKeyChanged { pinned, shown } = self {
+            (Some(shown), Some(pinned))
+        } else if let Self::HostKeyUnknown { shown } = self {
+            (Some(shown), None)
+        } else {
+            (None, None)
+        }
+    }
+
     /// One sentence for the permitted user: what happened, and what to do.
     #[must_use]
     pub fn sentence(&self, target: &Target, login: &str) -> String {

@@ -1,5 +1,7 @@
 //! Is this the machine we mean? The host key against the pin of the instance, never of an address.
 
+use jiff::Timestamp;
+
 use crate::credential::BoxFuture;
 use crate::domain::{Fingerprint, Target};
 
@@ -29,6 +31,7 @@ pub trait PinBoard: Send + Sync + std::fmt::Debug {
         &'a self,
         target: &'a Target,
         key_blob: &'a [u8],
+        now: Timestamp,
     ) -> BoxFuture<'a, Result<PinnedKey, PinError>>;
 }
 
@@ -55,6 +58,7 @@ pub(super) async fn verify(
     known: Option<&PinnedKey>,
     shown_blob: &[u8],
     trust_on_first_use: bool,
+    now: Timestamp,
 ) -> Result<Vouched, Doubt> {
     if let Some(pin) = known {
         return agree(pin, shown_blob).map(|()| Vouched::Pinned);
@@ -62,7 +66,7 @@ pub(super) async fn verify(
     if !trust_on_first_use {
         return Err(Doubt::Unknown);
     }
-    let holds = pins.remember(target, shown_blob).await.map_err(Doubt::Pins)?;
+    let holds = pins.remember(target, shown_blob, now).await.map_err(Doubt::Pins)?;
     // Another session may have been first with another key.
     agree(&holds, shown_blob).map(|()| Vouched::FirstUse)
 }

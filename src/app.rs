@@ -1,0 +1,183 @@
+//! The composition root: builds every part from the config, binds, announces, runs, drains.
+//!
+//! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
+
+mod build;
+mod reload;
+mod workers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::{AuditError, Entry, Event};
+use crate::aws::AwsAccess;
+use crate::config::Config;
+use crate::listener::{self, Accepted, Limits, Places};
+use crate::problem::Problem;
+use crate::reload::FileWatch;
+use crate::session::{self, Services};
+
+pub use build::{directory, policy};
+pub(crate) use build::host_ca;
+use workers::Workers;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long starting waits for the first list of instances.
+const FIRST_INVENTORY: Duration = Duration::from_secs(10);
+/// How long sessions that are ended at shutdown may take to say goodbye.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why the daemon could not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Users, policy, keys or lists are broken; all problems at once.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another program using this port?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The audit log cannot be opened or written.
+    #[error("the audit log cannot be used: {0}")]
+    Audit(#[from] AuditError),
+    /// A key of the bastion's own cannot be used.
+    #[error(transparent)]
+    HostKey(#[from] crate::ssh::HostKeyError),
+    /// The state database cannot be used.
+    #[error("the database cannot be used: {0}")]
+    Store(#[from] crate::store::StoreError),
+    /// A thread could not be started.
+    #[error("a worker thread could not be started: {0}")]
+    Worker(std::io::Error),
+    /// A directory could not be made.
+    #[error("the data directory {path} cannot be made: {source}")]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs the daemon until `stop` is cancelled and everything has drained. `ready` gets the addresses that
+/// are listened on once connections are served.
+///
+/// # Errors
+/// When it cannot start; all problems of users, policy and lists at once.
+pub async fn run(
+    config: Config,
+    aws: AwsAccess,
+    stop: CancellationToken,
+    ready: oneshot::Sender<Vec<SocketAddr>>,
+) -> Result<(), AppError> {
+    // Changes of files count from here on, so that none between reading and watching is lost.
+    let watch = FileWatch::start(config.reloadable_files());
+    let services = build::services(&config, &aws).await?;
+    let listeners = bind(&config.server.listen).await?;
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
+    let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
+    let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
+    services.log.record(Entry::of_daemon(started)).await?;
+
+    let mut running = JoinSet::new();
+    let inventory = services.inventory.clone();
+    if timeout(FIRST_INVENTORY, inventory.first_refresh()).await.is_err() {
+        tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
+    }
+    running.spawn(inventory.run(stop.clone()));
+    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
+    accept(&config, listeners, &services, &workers, &stop, &mut running);
+    for address in &addresses {
+        tracing::info!(%address, version = VERSION, "listening");
+    }
+    // Whoever waited for this may have left.
+    let _nobody = ready.send(addresses);
+    notify(NotifyState::Ready);
+
+    stop.cancelled().await;
+    notify(NotifyState::Stopping);
+    tracing::info!("stopping: no new connections; sessions may go on for the grace time");
+    running.join_all().await;
+    let drained = drain(&services, &workers, config.server.shutdown_grace).await;
+    services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
+    services.log.close().await?;
+    Ok(())
+}
+
+async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let refused = |source| AppError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let bound = listener.local_addr().map_err(refused)?;
+        listeners.push((listener, bound));
+    }
+    Ok(listeners)
+}
+
+fn accept(
+    config: &Config,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    services: &Arc<Services>,
+    workers: &Workers,
+    stop: &CancellationToken,
+    running: &mut JoinSet<()>,
+) {
+    let places = Places::new(Limits {
+        connections_max: config.server.connections_max,
+        per_address_max: config.server.connections_per_address_max,
+        unauthenticated_max: config.server.connections_unauthenticated_max,
+    });
+    for (listener, address) in listeners {
+        let (places, services, stop) = (Arc::clone(&places), Arc::clone(services), stop.clone());
+        let (workers, carrying) = (workers.clone(), Arc::clone(&services));
+        running.spawn(listener::run(listener, address, places, services, stop, move |accepted| {
+            let services = Arc::clone(&carrying);
+            if !workers.spawn(move || carry(services, accepted)) {
+                tracing::error!("no worker could take up a connection; it was closed");
+            }
+        }));
+    }
+}
+
+/// Serves one client, on the worker that took it up.
+async fn carry(services: Arc<Services>, accepted: Accepted) {
+    let Accepted { stream, peer, place } = accepted;
+    // Keys typed must not wait for company; and the stream belongs to this worker's loop from here on.
+    let ours = stream.set_nodelay(true).and_then(|()| stream.into_std()).and_then(TcpStream::from_std);
+    match ours {
+        Ok(stream) => session::serve(services, peer, stream, || place.logged_in()).await,
+        Err(error) => tracing::debug!(%error, "a client left before it was served"),
+    }
+}
+
+async fn watch_files(watch: FileWatch, config: Config, services: Arc<Services>, stop: CancellationToken) {
+    watch.run(stop, |cause| reload::reload(&config, &services, &cause)).await;
+}
+
+/// Lets sessions go on for the grace time, then ends them. Says whether all had ended by themselves.
+async fn drain(services: &Services, workers: &Workers, grace: Duration) -> bool {
+    workers.carried.close();
+    let drained = timeout(grace, workers.carried.wait()).await.is_ok();
+    let ended = services.tasks.shutdown(LAST_WORDS).await;
+    drained && ended
+}
+
+/// Tells systemd, where it started us.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}

@@ -1,0 +1,164 @@
+//! Makes the parts from the config.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::AppError;
+use crate::audit::{self, Log};
+use crate::auth::{Directory, IdentitySources};
+use crate::aws::{AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, HostKeyMode};
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::reload::Reloadable;
+use crate::session::{Services, Settings};
+use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
+use crate::store::Store;
+use crate::target::{self, Inventory, Place, Source};
+use crate::tasks::Tasks;
+use crate::upstream::{self, Connector};
+
+/// Reads the users, CAs and revocation lists that the config names.
+///
+/// # Errors
+/// Every problem in them.
+pub fn directory(config: &Config) -> Result<Directory, Vec<Problem>> {
+    Directory::load(&IdentitySources {
+        users_file: config.identity.users.clone(),
+        trusted_user_ca_keys: config.identity.trusted_user_ca_keys.clone(),
+        revoked_keys: config.identity.revoked_keys.clone(),
+    })
+}
+
+/// Reads the policy files that the config names.
+///
+/// # Errors
+/// Every problem in them.
+pub fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
+    Policy::load(&config.policy.files)
+}
+
+fn data_dir(config: &Config) -> Result<(), AppError> {
+    let dir = &config.data.dir;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| AppError::DataDir { path: dir.display().to_string(), source })
+}
+
+/// The key that vouches for every name the bastion answers to; made at first use.
+pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
+    data_dir(config)?;
+    Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
+}
+
+fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
+    HostKey::load_or_create(&config.server.host_key, "drawbridge")
+}
+
+pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Services>, AppError> {
+    let (directory, policy) = match (directory(config), policy(config)) {
+        (Ok(directory), Ok(policy)) => (directory, policy),
+        (directory, policy) => {
+            let mut problems = directory.err().unwrap_or_default();
+            problems.extend(policy.err().unwrap_or_default());
+            return Err(AppError::Problems(problems));
+        }
+    };
+    for warning in policy.warnings() {
+        tracing::warn!(%warning, "policy");
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let host_ca = Arc::new(host_ca(config)?);
+    let host_key = Arc::new(host_key(config)?);
+    let store = Arc::new(Store::open(&config.data.dir.join("drawbridge.db")).await?);
+    let log = Log::open(
+        &audit::Settings {
+            path: config.audit.file.clone(),
+            stdout: config.audit.stdout,
+            sync: config.audit.sync,
+        },
+        Arc::clone(&clock),
+    )?;
+    let places = places(config, aws).await;
+    let inventory = inventory(config, &places, &clock);
+    let injector = Arc::new(InstanceConnect::new(
+        &places,
+        InstanceConnectSettings { deadline: config.instance_connect.deadline, ..Default::default() },
+        Arc::clone(&clock),
+    ));
+    let connector = Connector::new(injector, store, upstream_settings(config), Arc::clone(&clock));
+    Ok(Arc::new(Services {
+        directory: Reloadable::new("users", directory),
+        policy: Reloadable::new("policy", policy),
+        inventory,
+        connector,
+        log,
+        clock,
+        host_key,
+        host_ca,
+        settings: session_settings(config),
+        tasks: Tasks::new(),
+    }))
+}
+
+async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {
+    let mut places = Vec::new();
+    for account in &config.inventory.accounts {
+        let role = account.role_arn.as_ref().map(|role_arn| AssumeRole {
+            role_arn: role_arn.clone(),
+            external_id: account.external_id.clone(),
+            session_name: account.session_name.clone(),
+        });
+        for region in &account.regions {
+            let place = Place { account_alias: account.alias.clone(), region: region.clone() };
+            places.push(aws.clients(place, role.as_ref()).await);
+        }
+    }
+    places
+}
+
+fn inventory(config: &Config, places: &[PlaceClients], clock: &SharedClock) -> Inventory {
+    let rule = PortRule { port_tag: config.upstream.port_tag.clone(), port_default: config.upstream.port };
+    let sources = places
+        .iter()
+        .map(|clients| Arc::new(Ec2Source::new(clients, rule.clone())) as Arc<dyn Source>)
+        .collect();
+    let settings = target::Settings {
+        refresh_interval: config.inventory.refresh_interval,
+        refresh_timeout: config.inventory.refresh_timeout,
+        lookup_timeout: config.inventory.lookup_timeout,
+        instances_max: config.inventory.instances_max,
+        ..target::Settings::default()
+    };
+    Inventory::new(sources, settings, Arc::clone(clock))
+}
+
+/// The config says "never" with zero.
+fn never_if_zero(interval: Duration) -> Option<Duration> {
+    (!interval.is_zero()).then_some(interval)
+}
+
+fn upstream_settings(config: &Config) -> upstream::Settings {
+    upstream::Settings {
+        trust_on_first_use: config.upstream.host_keys == HostKeyMode::Tofu,
+        connect_timeout: config.upstream.connect_timeout,
+        handshake_timeout: config.upstream.handshake_timeout,
+        keepalive_interval: never_if_zero(config.upstream.keepalive_interval),
+        keepalive_max: config.upstream.keepalive_max,
+    }
+}
+
+fn session_settings(config: &Config) -> Settings {
+    Settings {
+        handshake_timeout: config.server.handshake_timeout,
+        login_grace: config.server.login_grace,
+        auth_attempts_max: config.server.auth_attempts_max,
+        limits: Limits {
+            channels_max: config.server.channels_per_connection_max,
+            keepalive_interval: never_if_zero(config.server.keepalive_interval),
+            keepalive_max: config.server.keepalive_max,
+        },
+        rekey: RekeyPolicy { bytes: config.server.rekey_after_bytes, interval: config.server.rekey_after },
+    }
+}

@@ -1,0 +1,44 @@
+//! Users, policy and revocation lists are read again when they change; a broken version changes nothing.
+
+use std::sync::Arc;
+
+use super::build;
+use crate::audit::{Entry, Event, Reloadable as What, Text};
+use crate::config::Config;
+use crate::problem::Problem;
+use crate::reload::ReloadCause;
+use crate::session::Services;
+
+/// Reads everything again and puts the outcome on record.
+pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCause) {
+    tracing::info!(?cause, "reading users, policy and revocation lists again");
+    let users = services.directory.replace_with(build::directory(config));
+    let policy = services.policy.replace_with(build::policy(config));
+    for warning in services.policy.current().warnings() {
+        tracing::warn!(%warning, "policy");
+    }
+    let events = [event(What::Users, users), event(What::Policy, policy)];
+    let (services, rotate) = (Arc::clone(services), matches!(cause, ReloadCause::Hangup));
+    let tasks = services.tasks.clone();
+    tasks.spawn_named("reload", async move {
+        if rotate && let Err(error) = services.log.reopen().await {
+            tracing::error!(%error, "the audit log could not be opened again");
+        }
+        for event in events {
+            if let Err(error) = services.log.record(Entry::of_daemon(event)).await {
+                tracing::error!(%error, "a reload is not on record");
+            }
+        }
+    });
+}
+
+fn event(what: What, outcome: Result<(), Vec<Problem>>) -> Event {
+    match outcome {
+        Ok(()) => Event::Reloaded { what },
+        Err(problems) => Event::ReloadRefused {
+            what,
+            problems: problems.len(),
+            detail: Text::from(problems.first().map(ToString::to_string).unwrap_or_default()),
+        },
+    }
+}

@@ -1,0 +1,162 @@
+//! `drawbridge demo`, word for word as outside checks use it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::{Daemon, Finished, Start, Supervisor, finish, greets, noise, start, wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A demo that is ready.
+struct Demo {
+    daemon: Daemon,
+    dir: PathBuf,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let folder = Supervisor::get().new_folder();
+        let dir = folder.path().join("D");
+        let port = Supervisor::get().free_port("127.0.0.1");
+        let listen = format!("127.0.0.1:{port}");
+        let argv = ["demo", "--dir", &dir.display().to_string(), "--listen", &listen].map(str::to_owned);
+        let env = BTreeMap::from([("HOME".to_owned(), folder.path().display().to_string())]);
+        let daemon = Daemon::spawn(&Start { argv: argv.to_vec(), env, log: folder.path().join("log"), port });
+        wait_for("the demo to print `ready`", PATIENCE, || {
+            assert!(daemon.ended().is_none(), "the demo has ended:\n{}", daemon.log_tail());
+            daemon.log().lines().any(|line| line.trim() == "ready")
+        });
+        Self { daemon, dir, port, _folder: folder }
+    }
+
+    fn config(&self) -> String {
+        self.dir.join("ssh_config").display().to_string()
+    }
+
+    fn run(&self, program: &str, args: &[&str], input: &[u8]) -> Finished {
+        let mut command = Command::new(program);
+        command.args(args).env_remove("SSH_AUTH_SOCK");
+        finish(start(&mut command), input.to_vec(), PATIENCE)
+    }
+
+    fn ssh(&self, args: &[&str]) -> Finished {
+        let config = self.config();
+        let args: Vec<&str> = ["-F", &config].into_iter().chain(args.iter().copied()).collect();
+        self.run("ssh", &args, b"")
+    }
+
+    fn audit_length(&self) -> u64 {
+        std::fs::metadata(self.dir.join("audit.jsonl")).map(|meta| meta.len()).unwrap_or_default()
+    }
+}
+
+#[test]
+fn the_contract_holds_word_for_word() {
+    let demo = Demo::start();
+    for file in ["ssh_config", "known_hosts", "audit.jsonl"] {
+        assert!(demo.dir.join(file).exists(), "{file} is missing");
+    }
+    for host in ["web-1", "web-1.direct"] {
+        let before = demo.audit_length();
+        let done = demo.ssh(&[host, "echo out; echo err >&2; exit 7"]).ended_with(7);
+        assert_eq!((done.out().as_str(), done.err().as_str()), ("out\n", "err\n"), "{host}");
+        assert!(demo.audit_length() > before, "{host}: the audit did not grow");
+        let terminal = demo.ssh(&["-tt", host, "tty"]).ended_with(0);
+        assert!(terminal.out().contains("/dev/pts/"), "{host}: {}", terminal.out());
+        files_go_both_ways(&demo, host);
+    }
+    for host in ["vault-1", "vault-1.direct", "old-1", "old-1.direct"] {
+        demo.ssh(&[host, "true"]).failed().with_a_sentence();
+    }
+    let stopped = demo.ssh(&["old-1", "true"]).err();
+    assert!(stopped.contains("stopped"), "{stopped}");
+    let bastion = demo.ssh(&["-G", "bastion"]).ended_with(0);
+    assert!(bastion.out().contains(&format!("port {}", demo.port)), "{}", bastion.out());
+    ends_on(&demo, Signal::TERM);
+}
+
+fn files_go_both_ways(demo: &Demo, host: &str) {
+    let folder = demo.dir.parent().expect("it has one");
+    let contents = noise(1 << 20, 21);
+    let at = |name: &str| folder.join(format!("{name}-{host}"));
+    let (source, there, back) = (at("source"), at("there"), at("back"));
+    std::fs::write(&source, &contents).expect("our own folder");
+    let (source, remote, local) =
+        (source.display().to_string(), format!("{host}:{}", there.display()), back.display().to_string());
+    let config = demo.config();
+    let shell = format!("ssh -F {config}");
+    let rounds: [(&str, Vec<&str>, Vec<&str>); 2] = [
+        ("scp", vec!["-q", "-F", &config, &source, &remote], vec!["-q", "-F", &config, &remote, &local]),
+        ("rsync", vec!["-a", "-e", &shell, &source, &remote], vec!["-a", "-e", &shell, &remote, &local]),
+    ];
+    for (program, up, down) in rounds {
+        demo.run(program, &up, b"").ended_with(0);
+        demo.run(program, &down, b"").ended_with(0);
+        same_and_gone(Path::new(&local), &there, &contents, &format!("{program} {host}"));
+    }
+    let batch = format!("put {source} {0}\nget {0} {local}\n", there.display());
+    demo.run("sftp", &["-q", "-F", &config, "-b", "-", host], batch.as_bytes()).ended_with(0);
+    same_and_gone(Path::new(&local), &there, &contents, &format!("sftp {host}"));
+}
+
+#[track_caller]
+fn same_and_gone(back: &Path, there: &Path, contents: &[u8], what: &str) {
+    assert!(std::fs::read(back).expect("it came back") == contents, "{what}: the contents differ");
+    for file in [back, there] {
+        std::fs::remove_file(file).expect("our own folder");
+    }
+}
+
+/// Sends the signal and demands a clean end: exit code 0, no process and no listener left.
+#[track_caller]
+fn ends_on(demo: &Demo, signal: Signal) {
+    let mut session = Command::new("ssh");
+    session.args(["-F", &demo.config(), "web-1", "echo there; exec sleep 600"]);
+    let session = start(&mut session);
+    wait_for("the session's program", PATIENCE, || sleepers(demo) > 0);
+    let below = Supervisor::get().descendants(demo.daemon.pid);
+    demo.daemon.signal(signal);
+    assert_eq!(demo.daemon.wait(Duration::from_secs(20)), 0, "{}", demo.daemon.log_tail());
+    wait_for("the processes of the demo to be gone", Duration::from_secs(10), || {
+        below.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    });
+    assert!(!greets(demo.port), "something still listens");
+    finish(session, Vec::new(), Duration::from_secs(20)).failed();
+}
+
+/// How many of the demo's processes are that `sleep 600`.
+fn sleepers(demo: &Demo) -> usize {
+    let below = Supervisor::get().descendants(demo.daemon.pid);
+    let lines = below.iter().filter_map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+    lines.filter(|line| line.starts_with(b"sleep\x00600")).count()
+}
+
+#[test]
+fn control_c_ends_it_as_well() {
+    let demo = Demo::start();
+    demo.ssh(&["web-1", "true"]).ended_with(0);
+    ends_on(&demo, Signal::INT);
+}
+
+#[test]
+fn without_a_directory_it_makes_one_and_names_it() {
+    let folder = Supervisor::get().new_folder();
+    let port = Supervisor::get().free_port("127.0.0.1");
+    let argv = vec!["demo".to_owned(), "--listen".to_owned(), format!("127.0.0.1:{port}")];
+    let env = BTreeMap::from([("TMPDIR".to_owned(), folder.path().display().to_string())]);
+    let demo = Daemon::spawn(&Start { argv, env, log: folder.path().join("log"), port });
+    wait_for("the demo to print `ready`", PATIENCE, || {
+        assert!(demo.ended().is_none(), "the demo has ended:\n{}", demo.log_tail());
+        demo.log().lines().any(|line| line.trim() == "ready")
+    });
+    let made = std::fs::read_dir(folder.path()).expect("our own folder").flatten();
+    let made =
+        made.map(|entry| entry.path()).find(|path| path.join("ssh_config").exists()).expect("a directory");
+    assert!(demo.log().contains(&made.display().to_string()), "{}", demo.log());
+}

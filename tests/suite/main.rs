@@ -1,0 +1,30 @@
+//! The whole product against parts that others wrote: OpenSSH's client on one end, OpenSSH's server
+//! on the other, moto as the AWS between them.
+//!
+//! One test binary, because each one links the AWS SDK. `tests/run setup` installs what it needs.
+//! Every process belongs to `tests/lab/lab.py`, which ends them all when this process ends, however
+//! it does. Tests never sleep to let something happen: they wait for what shows that it did.
+
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod audit_story;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod config_cli;
+#[cfg(test)]
+mod demo_contract;
+#[cfg(test)]
+mod endings;
+#[cfg(test)]
+mod main_path;
+#[cfg(test)]
+mod past_bugs;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod stalls;

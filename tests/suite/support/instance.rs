@@ -1,0 +1,150 @@
+//! The instances of a lab: EC2's word for them, and what stands behind it.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::{Value, json};
+
+use super::supervisor::Supervisor;
+
+/// What stands behind a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A real sshd.
+    Sshd,
+    /// An instance that EC2 says is stopped.
+    Stopped,
+    /// Something that accepts TCP and says nothing.
+    Silent,
+    /// An address where nothing listens.
+    Closed,
+}
+
+/// An instance that a test asks for.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) tags: BTreeMap<String, String>,
+    /// Lines of `sshd_config` that come before the lab's own.
+    pub(super) sshd: String,
+}
+
+/// One instance of the lab.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) ip: String,
+    pub(crate) dns: String,
+    pub(crate) port: u16,
+    sshd: Option<Mutex<Sshd>>,
+    _silent: Option<TcpListener>,
+}
+
+#[derive(Debug)]
+struct Sshd {
+    pid: u64,
+    log: PathBuf,
+    calls: PathBuf,
+    host_key: String,
+}
+
+impl Instance {
+    /// Whether there is an sshd.
+    pub(super) fn has_sshd(&self) -> bool {
+        self.sshd.is_some()
+    }
+
+    fn sshd<T>(&self, look: impl FnOnce(&mut Sshd) -> T) -> T {
+        let sshd = self.sshd.as_ref().expect("this instance has an sshd");
+        look(&mut sshd.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// What its sshd logged.
+    pub(crate) fn log(&self) -> String {
+        self.sshd(|sshd| std::fs::read_to_string(&sshd.log).unwrap_or_default())
+    }
+
+    /// The runs of its AuthorizedKeysCommand: `login fingerprint` each.
+    pub(crate) fn agent_runs(&self) -> Vec<String> {
+        let runs = self.sshd(|sshd| std::fs::read_to_string(&sshd.calls).unwrap_or_default());
+        runs.lines().map(str::to_owned).collect()
+    }
+
+    /// The processes of the sessions on it.
+    pub(crate) fn processes(&self) -> Vec<u64> {
+        Supervisor::get().descendants(self.sshd(|sshd| sshd.pid))
+    }
+
+    /// The sshd ends with all its sessions, as when an instance is stopped.
+    pub(crate) fn crash(&self) {
+        self.sshd(|sshd| Supervisor::get().end(sshd.pid));
+    }
+
+    /// The sshd comes back with another host key, as when an instance is rebuilt.
+    pub(crate) fn come_back_with_another_host_key(&self) {
+        let request = json!({"do": "sshd", "instance": self.id, "ip": self.ip, "port": self.port});
+        self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
+    }
+
+    /// Its host key's fingerprint.
+    pub(crate) fn host_fingerprint(&self) -> String {
+        self.sshd(|sshd| super::files::fingerprint(&sshd.host_key))
+    }
+}
+
+impl Wanted {
+    /// Makes the instance in that account.
+    pub(super) fn start(&self, account: &str) -> Instance {
+        let supervisor = Supervisor::get();
+        let ip = next_address();
+        let silent =
+            (self.kind == Kind::Silent).then(|| TcpListener::bind((ip.as_str(), 0)).expect("a free port"));
+        let port = match &silent {
+            Some(listener) => listener.local_addr().expect("bound").port(),
+            None => supervisor.free_port(&ip),
+        };
+        let mut tags = self.tags.clone();
+        tags.entry("drawbridge:port".to_owned()).or_insert_with(|| port.to_string());
+        let state = if self.kind == Kind::Stopped { "stopped" } else { "running" };
+        let made =
+            supervisor.aws("instance", json!({"account": account, "ip": ip, "tags": tags, "state": state}));
+        let id = made["id"].as_str().expect("an id").to_owned();
+        let sshd = (self.kind == Kind::Sshd).then(|| {
+            let request = json!({"do": "sshd", "instance": id, "ip": ip, "port": port, "extra": self.sshd});
+            Mutex::new(Sshd::from(&supervisor.ask(&request)))
+        });
+        let dns = made["dns"].as_str().expect("a name").to_owned();
+        Instance { id, ip, dns, port, sshd, _silent: silent }
+    }
+}
+
+impl From<&Value> for Sshd {
+    fn from(answer: &Value) -> Self {
+        let path = |key: &str| PathBuf::from(answer[key].as_str().expect("a path"));
+        Self {
+            pid: answer["pid"].as_u64().expect("a process id"),
+            log: path("log"),
+            calls: path("calls"),
+            host_key: answer["host_key"].as_str().expect("a key").to_owned(),
+        }
+    }
+}
+
+/// An address of 127.0.0.0/16 that no other instance of this test process has.
+fn next_address() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(256);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    if low == 0 || low == 255 { next_address() } else { format!("127.0.{high}.{low}") }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.sshd.is_some() {
+            self.crash();
+        }
+    }
+}
