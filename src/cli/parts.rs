@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::args::Question;
-use super::{CliError, Exit};
-use crate::config::Config;
+use super::{CliError, Exit, logging};
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::demo::{self, DemoOptions};
 use crate::domain::Action;
 use crate::problem::Problem;
 
@@ -17,13 +18,13 @@ pub(super) async fn serve(_config: Config) -> Result<(), CliError> {
 }
 
 /// Runs the demo until it is told to stop.
-pub(super) fn demo(
-    _dir: Option<PathBuf>,
-    _listen: SocketAddr,
-    _out: &mut impl Write,
-) -> Result<(), CliError> {
-    // PLACEHOLDER: wire to the demo; it needs a runtime (`tokio::runtime::Runtime::new()`).
-    Err(CliError::NotBuilt("running the demo"))
+pub(super) fn demo(dir: Option<PathBuf>, listen: SocketAddr, out: &mut impl Write) -> Result<(), CliError> {
+    logging::start(&LogConfig { format: LogFormat::Text, level: "warn".to_owned() })
+        .map_err(CliError::Failed)?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| CliError::Failed(format!("The demo cannot be started: {error}.")))?;
+    let options = DemoOptions { dir, listen };
+    runtime.block_on(demo::run(options, out)).map_err(|error| CliError::Failed(error.to_string()))
 }
 
 /// Every problem in the users file, CA keys, revocation lists and policy.

@@ -1,20 +1,31 @@
 //! The daemon itself, run in this process with the config that the demo wrote.
-//!
-//! SEAM: the call into `crate::app` stands here alone.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Runs the daemon until `shutdown`; `ready` is told when it listens.
+use super::DemoError;
+use crate::app;
+use crate::aws::AwsAccess;
+use crate::config::{Config, Overrides};
+
+/// The credentials that the look-alike is shown; it checks none.
+const ACCESS_KEY_ID: &str = "AKIADRAWBRIDGEDEMO00";
+const SECRET_ACCESS_KEY: &str = "the-look-alike-checks-no-signatures";
+
+/// Runs the daemon until `stop`; `ready` is told when it serves. Variables of the environment do
+/// not count here: a demo is the same everywhere.
 pub(super) async fn run(
-    _config: &Path,
-    _endpoint_url: &str,
-    shutdown: CancellationToken,
-    ready: oneshot::Sender<()>,
-) -> Result<(), String> {
-    ready.send(()).unwrap_or_default();
-    shutdown.cancelled().await;
+    config_file: &Path,
+    endpoint_url: &str,
+    stop: CancellationToken,
+    ready: oneshot::Sender<Vec<SocketAddr>>,
+) -> Result<(), DemoError> {
+    let config = Config::load(Some(config_file), std::iter::empty(), &Overrides::default())
+        .map_err(DemoError::Config)?;
+    let aws = AwsAccess::with_static_credentials(endpoint_url, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    Box::pin(app::run(config, aws, stop, ready)).await?;
     Ok(())
 }

@@ -175,7 +175,7 @@ impl Directory {
             text,
             "Host *\n    IdentityFile {key}\n    IdentitiesOnly yes\n    IdentityAgent none\n    \
              PreferredAuthentications publickey\n    UserKnownHostsFile {known_hosts}\n    \
-             GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n    LogLevel ERROR\n"
+             GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n"
         )
         .unwrap_or_default();
         text

@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::files::DirectoryError;
 use self::files::{Directory, Facts};
 use self::stage::Stages;
+use crate::app::AppError;
+use crate::problem::Problem;
 use crate::ssh::{HostKey, HostKeyError};
 
 /// What the demo can be told.
@@ -84,7 +86,10 @@ pub enum DemoError {
     LookAlike(#[from] aws::LookAlikeError),
     /// The daemon could not be started, or failed.
     #[error("The bastion could not run: {0}.")]
-    Daemon(String),
+    Daemon(#[from] AppError),
+    /// The config that the demo wrote is not sound.
+    #[error("The bastion refuses its configuration: {}", problem_list(.0))]
+    Config(Vec<Problem>),
     /// The system does not let us wait for signals, or the output is closed.
     #[error("The demo cannot go on: {0}.")]
     Io(#[from] io::Error),
@@ -129,16 +134,16 @@ async fn run_daemon(
     let (config, endpoint) = (directory.config(), stages.endpoint_url());
     let mut daemon = std::pin::pin!(daemon::run(&config, endpoint, stop.clone(), ready));
     tokio::select! {
-        ended = &mut daemon => return ended.map_err(DemoError::Daemon),
+        ended = &mut daemon => return ended,
         () = interrupts.next() => stop.cancel(),
-        Ok(()) = is_ready => announce(listen, directory, stages, out)?,
+        Ok(_) = is_ready => announce(listen, directory, stages, out)?,
     }
     tokio::select! {
-        ended = &mut daemon => return ended.map_err(DemoError::Daemon),
+        ended = &mut daemon => return ended,
         () = interrupts.next(), if !stop.is_cancelled() => stop.cancel(),
     }
     tokio::select! {
-        ended = daemon => ended.map_err(DemoError::Daemon),
+        ended = daemon => ended,
         // Asked twice: the daemon's grace for its sessions is over.
         () = interrupts.next() => Ok(()),
     }
@@ -195,6 +200,10 @@ fn announce(
 
 fn fault(endpoint: &str, json: &str) -> String {
     format!("curl -d '{json}' {endpoint}/_faults")
+}
+
+fn problem_list(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// A path for a shell, quoted where it needs to be.
