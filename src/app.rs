@@ -26,7 +26,7 @@ use crate::reload::FileWatch;
 use crate::session::{self, Services};
 
 pub use build::{directory, policy};
-pub(crate) use build::host_ca;
+pub(crate) use build::{host_ca, inventory};
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,7 +5,6 @@
 //! one place that calls them.
 
 mod args;
-mod logging;
 mod parts;
 
 use std::io::{self, Write};
@@ -52,9 +51,6 @@ pub enum CliError {
     /// Something that was done failed; the text is a full sentence.
     #[error("{0}")]
     Failed(String),
-    /// This build lacks a part.
-    #[error("This build of drawbridge cannot do this yet: {0}.")]
-    NotBuilt(&'static str),
     /// The answer could not be written.
     #[error("The answer cannot be written: {0}.")]
     Answer(#[from] io::Error),
@@ -65,7 +61,7 @@ impl CliError {
         match self {
             Self::Problems(_) => Exit::Config,
             Self::Usage(_) => Exit::Usage,
-            Self::Failed(_) | Self::NotBuilt(_) | Self::Answer(_) => Exit::Failed,
+            Self::Failed(_) | Self::Answer(_) => Exit::Failed,
         }
     }
 }
@@ -99,7 +95,7 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<Exit, CliError> {
 
 fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> {
     let config = load_with(arguments, listen)?;
-    logging::start(&config.log).map_err(CliError::Failed)?;
+    parts::start_log(&config.log)?;
     runtime(&config)?.block_on(parts::serve(config))?;
     Ok(Exit::Done)
 }
@@ -108,7 +104,7 @@ fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> 
 fn check(arguments: &ConfigArgs, out: &mut impl Write) -> Result<Exit, CliError> {
     let problems = match load(arguments) {
         Ok(config) => {
-            let problems = parts::problems_of_files(&config)?;
+            let problems = parts::problems_of_files(&config);
             if problems.is_empty() {
                 summarise(&config, out)?;
                 return Ok(Exit::Done);
@@ -142,7 +138,8 @@ fn policy(command: PolicyCommand, out: &mut impl Write) -> Result<Exit, CliError
     match command {
         PolicyCommand::Explain(ExplainArgs { config, question }) => {
             let action = question.action().map_err(|reason| CliError::Usage(reason.to_owned()))?;
-            parts::policy_explain(&load(&config)?, &question, &action, out)
+            let config = load(&config)?;
+            runtime(&config)?.block_on(parts::policy_explain(&config, &question, &action, out))
         }
         PolicyCommand::Test { file, config } => parts::policy_test(&load(&config)?, &file, out),
     }

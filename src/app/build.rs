@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::AppError;
 use crate::audit::{self, Log};
 use crate::auth::{Directory, IdentitySources};
-use crate::aws::{AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule};
+use crate::aws::{
+    AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
+};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
@@ -81,7 +83,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         Arc::clone(&clock),
     )?;
     let places = places(config, aws).await;
-    let inventory = inventory(config, &places, &clock);
+    let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
         &places,
         InstanceConnectSettings { deadline: config.instance_connect.deadline, ..Default::default() },
@@ -118,7 +120,13 @@ async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {
     places
 }
 
-fn inventory(config: &Config, places: &[PlaceClients], clock: &SharedClock) -> Inventory {
+/// The inventory that the config describes, empty until it is refreshed.
+pub(crate) async fn inventory(config: &Config, aws: &AwsAccess) -> Inventory {
+    let clock: SharedClock = Arc::new(SystemClock);
+    inventory_of(config, &places(config, aws).await, &clock)
+}
+
+fn inventory_of(config: &Config, places: &[PlaceClients], clock: &SharedClock) -> Inventory {
     let rule = PortRule { port_tag: config.upstream.port_tag.clone(), port_default: config.upstream.port };
     let sources = places
         .iter()

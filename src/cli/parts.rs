@@ -1,57 +1,164 @@
 //! The calls into the rooms that do the work: one small function each.
 
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::args::Question;
-use super::{CliError, Exit, logging};
+use super::{CliError, Exit};
+use crate::app::{self, AppError};
+use crate::aws::AwsAccess;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
 use crate::demo::{self, DemoOptions};
-use crate::domain::Action;
+use crate::domain::{Action, Target, UserName};
+use crate::policy;
 use crate::problem::Problem;
+use crate::target::Resolution;
+use crate::telemetry;
+
+/// A table of expected decisions is text that people write; far beyond this it is something else.
+const TABLE_BYTES_MAX: u64 = 8 << 20;
+
+fn failed(error: impl std::fmt::Display) -> CliError {
+    CliError::Failed(error.to_string())
+}
+
+impl From<AppError> for CliError {
+    fn from(error: AppError) -> Self {
+        if let AppError::Problems(problems) = error { Self::Problems(problems) } else { failed(error) }
+    }
+}
+
+/// Starts the operator's log for the rest of the process.
+pub(super) fn start_log(config: &LogConfig) -> Result<(), CliError> {
+    let format = match config.format {
+        LogFormat::Text => telemetry::LogFormat::Text,
+        LogFormat::Json => telemetry::LogFormat::Json,
+    };
+    let settings = telemetry::LogSettings { format, level: config.level.clone() };
+    telemetry::init(&settings).map_err(failed)
+}
 
 /// Runs the daemon until it is told to stop and has drained.
-#[expect(clippy::unused_async, reason = "PLACEHOLDER: wire to app::run(config)")]
-pub(super) async fn serve(_config: Config) -> Result<(), CliError> {
-    Err(CliError::NotBuilt("running the daemon"))
+pub(super) async fn serve(config: Config) -> Result<(), CliError> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
+    let (ready, _nobody_waits) = oneshot::channel();
+    let daemon = app::run(config, aws, stop.clone(), ready);
+    tokio::pin!(daemon);
+    let ended = tokio::select! {
+        ended = &mut daemon => ended,
+        _ = terminate.recv() => { stop.cancel(); daemon.await }
+        _ = interrupt.recv() => { stop.cancel(); daemon.await }
+    };
+    Ok(ended?)
 }
 
 /// Runs the demo until it is told to stop.
 pub(super) fn demo(dir: Option<PathBuf>, listen: SocketAddr, out: &mut impl Write) -> Result<(), CliError> {
-    logging::start(&LogConfig { format: LogFormat::Text, level: "warn".to_owned() })
-        .map_err(CliError::Failed)?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| CliError::Failed(format!("The demo cannot be started: {error}.")))?;
-    let options = DemoOptions { dir, listen };
-    runtime.block_on(demo::run(options, out)).map_err(|error| CliError::Failed(error.to_string()))
+    start_log(&LogConfig { format: LogFormat::Text, level: "warn".to_owned() })?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(demo::run(DemoOptions { dir, listen }, out)).map_err(failed);
+    // Reading standard input or a child's ending must not keep a demo that is over.
+    runtime.shutdown_background();
+    result
 }
 
 /// Every problem in the users file, CA keys, revocation lists and policy.
-pub(super) fn problems_of_files(_config: &Config) -> Result<Vec<Problem>, CliError> {
-    // PLACEHOLDER: read config.identity.* and config.policy.files and collect their problems.
-    Err(CliError::NotBuilt("checking users, policy and revocation lists"))
+pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
+    let directory = app::directory(config);
+    let policy = app::policy(config);
+    let mut problems = Vec::new();
+    if let (Ok(directory), Ok(policy)) = (&directory, &policy) {
+        let known: Vec<&String> = directory.users().flat_map(|user| &user.groups).collect();
+        for (group, rule) in policy.named_groups() {
+            if !known.contains(&&group) {
+                let message = format!("the rule {} names the group \"{group}\", in which nobody is", rule.id);
+                let hint = "correct the group's name, or put somebody into it in the users file";
+                let file = config.policy.files.first().cloned().unwrap_or_default();
+                problems.push(Problem::new(file, message).with_hint(hint));
+            }
+        }
+        problems.extend(policy.warnings().iter().cloned());
+    }
+    problems.extend(directory.err().unwrap_or_default());
+    problems.extend(policy.err().unwrap_or_default());
+    problems
 }
 
 /// Prints the decision on one case, and why. Done when it is allowed, failed when it is not.
-pub(super) fn policy_explain(
-    _config: &Config,
-    _question: &Question,
-    _action: &Action,
-    _out: &mut impl Write,
+pub(super) async fn policy_explain(
+    config: &Config,
+    question: &Question,
+    action: &Action,
+    out: &mut impl Write,
 ) -> Result<Exit, CliError> {
-    // PLACEHOLDER: wire to the policy room.
-    Err(CliError::NotBuilt("explaining a decision"))
+    let directory = app::directory(config).map_err(CliError::Problems)?;
+    let policy = app::policy(config).map_err(CliError::Problems)?;
+    let identity = directory
+        .identity_for_explain(&question.user, question.from)
+        .ok_or_else(|| CliError::Failed(format!("The users file has no user \"{}\".", question.user)))?;
+    let target = find(config, question).await?;
+    let explanation = policy.explain(&policy::Question {
+        identity: &Arc::new(identity),
+        target: &target,
+        login: &question.login,
+        action,
+        now: SystemClock.now(),
+    });
+    writeln!(out, "{explanation}")?;
+    Ok(match explanation.outcome {
+        policy::Outcome::Permitted { .. } => Exit::Done,
+        policy::Outcome::Refused { .. } => Exit::Failed,
+    })
+}
+
+async fn find(config: &Config, question: &Question) -> Result<Arc<Target>, CliError> {
+    let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
+    let inventory = app::inventory(config, &aws).await;
+    inventory.first_refresh().await;
+    let typed = &question.target;
+    match inventory.resolve(typed).await {
+        Resolution::Found(target) => Ok(target),
+        Resolution::Unknown => Err(CliError::Failed(format!("No instance is called \"{typed}\"."))),
+        Resolution::Unavailable => {
+            Err(CliError::Failed("AWS does not list the instances at the moment; try again.".to_owned()))
+        }
+        Resolution::Ambiguous(targets) => {
+            let ids: Vec<String> = targets.iter().map(|t| format!("{} in {}", t.id, t.region)).collect();
+            let listed = ids.join(", ");
+            Err(CliError::Failed(format!("\"{typed}\" may be any of: {listed}; name one by its id.")))
+        }
+    }
 }
 
 /// Prints the rows whose decision is not the expected one. Failed when there is such a row.
-pub(super) fn policy_test(_config: &Config, _table: &Path, _out: &mut impl Write) -> Result<Exit, CliError> {
-    // PLACEHOLDER: wire to the policy room.
-    Err(CliError::NotBuilt("testing the policy"))
+pub(super) fn policy_test(config: &Config, table: &Path, out: &mut impl Write) -> Result<Exit, CliError> {
+    let policy = app::policy(config).map_err(CliError::Problems)?;
+    let directory = app::directory(config).map_err(CliError::Problems)?;
+    let unreadable =
+        |error: std::io::Error| CliError::Failed(format!("{} cannot be read: {error}.", table.display()));
+    if fs::metadata(table).map_err(unreadable)?.len() > TABLE_BYTES_MAX {
+        return Err(CliError::Failed(format!("{} is too large to be a table of cases.", table.display())));
+    }
+    let text = fs::read_to_string(table).map_err(unreadable)?;
+    let groups_of = |name: &UserName| directory.user(name).map(|user| user.groups.clone());
+    let report = policy::run_table(&policy, table, &text, &groups_of).map_err(CliError::Problems)?;
+    writeln!(out, "{report}")?;
+    Ok(if report.passed() { Exit::Done } else { Exit::Failed })
 }
 
 /// The `@cert-authority` line for `known_hosts`, without the end of line.
-pub(super) fn host_ca_line(_config: &Config) -> Result<String, CliError> {
-    // PLACEHOLDER: wire to the key files (config.server.host_ca_key).
-    Err(CliError::NotBuilt("printing the host CA"))
+pub(super) fn host_ca_line(config: &Config) -> Result<String, CliError> {
+    let key = app::host_ca(config)?;
+    Ok(format!("@cert-authority * {} drawbridge", key.public_line()))
 }

@@ -16,12 +16,17 @@ use super::{Peer, Services, console, jump, sentences};
 use crate::audit::{Event, Text, Way};
 use crate::domain::{ConnectionId, Ending};
 use crate::ssh::{
-    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, RefusalCode, ServerConfig,
-    ServerIdentity, Stream,
+    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, RefusalCode,
+    ServerConfig, ServerIdentity, Stream,
 };
 
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
-pub async fn serve<S: Stream>(services: Arc<Services>, peer: Peer, stream: S, logged_in: impl FnOnce() + Send) {
+pub async fn serve<S: Stream>(
+    services: Arc<Services>,
+    peer: Peer,
+    stream: S,
+    logged_in: impl FnOnce() + Send,
+) {
     let id = ConnectionId::fresh();
     let story = Story::of_connection(&services, id);
     let started = Instant::now();
@@ -76,7 +81,9 @@ async fn enter<S: Stream>(
     match tokio::time::timeout(settings.login_grace, authenticating).await {
         Ok(Ok(entered)) => Ok(entered),
         Ok(Err(NotLetIn::Closed(closed))) => Err(over(&closed)),
-        Ok(Err(NotLetIn::TooManyAttempts)) => Err((Ending::Refused, "too many attempts to log in".to_owned())),
+        Ok(Err(NotLetIn::TooManyAttempts)) => {
+            Err((Ending::Refused, "too many attempts to log in".to_owned()))
+        }
         Ok(Err(NotLetIn::Unrecorded)) => Err(unrecorded()),
         Err(_) => Err(too_slow("login")),
     }

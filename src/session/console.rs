@@ -1,9 +1,9 @@
 //! `ssh bastion`: drawbridge itself answers. It says who you are to it and how to go on.
 
+use super::Services;
 use super::entrance::Guest;
 use super::prelude::{self, Prelude};
 use super::program;
-use super::Services;
 use crate::ssh::Channel;
 
 /// Answers one session channel that is for nobody but drawbridge.
@@ -11,7 +11,8 @@ pub(super) async fn serve(services: &Services, guest: &Guest, why: Option<String
     let grace = services.settings.login_grace;
     let Ok(Some(prelude)) = tokio::time::timeout(grace, prelude::read(&channel, true)).await else { return };
     let newline = if prelude.pty.is_some() { "\r\n" } else { "\n" };
-    program::deny(&channel, &prelude, &greeting(guest, &prelude, why.as_deref()).replace('\n', newline)).await;
+    program::deny(&channel, &prelude, &greeting(guest, &prelude, why.as_deref()).replace('\n', newline))
+        .await;
 }
 
 fn greeting(guest: &Guest, prelude: &Prelude, why: Option<&str>) -> String {

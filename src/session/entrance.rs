@@ -85,7 +85,11 @@ pub(super) async fn authenticate(
             Verdict::Refused { label, detail } => {
                 story.tell(failed(&attempt, label, detail)).await?;
                 // A key that is only asked about costs nothing; signing with a wrong one does.
-                if proof == Proof::Asked { queries += 1 } else { failures += 1 }
+                if proof == Proof::Asked {
+                    queries += 1
+                } else {
+                    failures += 1
+                }
                 if failures >= services.settings.auth_attempts_max || queries >= QUERIES_MAX {
                     client.disconnect(sentences::TOO_MANY_ATTEMPTS);
                     return Err(NotLetIn::TooManyAttempts);

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use super::Services;
 use super::entrance::Guest;
 use super::resolve;
 use super::sentences;
 use super::story::Story;
 use super::visit::{Errand, Visit};
-use super::Services;
 use crate::audit::Way;
 use crate::domain::Target;
 use crate::ssh::{
@@ -20,7 +20,14 @@ use crate::ssh::{
 const SSH_PORT: u32 = 22;
 
 /// Serves one jump until it is over.
-pub(super) async fn serve(services: Arc<Services>, story: Story, guest: Arc<Guest>, open: ChannelOpen, host: String, port: u32) {
+pub(super) async fn serve(
+    services: Arc<Services>,
+    story: Story,
+    guest: Arc<Guest>,
+    open: ChannelOpen,
+    host: String,
+    port: u32,
+) {
     let target = match resolve::resolve(&services, &story, &guest, &host, Way::Jump).await {
         Ok(target) => target,
         Err(sentence) => return open.refuse(RefusalCode::AdministrativelyProhibited, &sentence),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Services;
 use super::entrance::Guest;
 use super::sentences;
 use super::story::Story;
-use super::Services;
 use crate::audit::{Event, Text, Unresolved, Way};
 use crate::domain::{Action, Login, Target, TargetRef};
 use crate::policy::Question;
@@ -28,7 +28,8 @@ pub(super) async fn resolve(
         Found::Target(target) if target.state == "running" => Ok(target),
         Found::Target(target) => {
             let sentence = sentences::not_running(&target);
-            let event = not_resolved(typed, Unresolved::Unavailable, &format!("the instance is {}", target.state));
+            let event =
+                not_resolved(typed, Unresolved::Unavailable, &format!("the instance is {}", target.state));
             story.record(event).await.map_err(unavailable)?;
             Err(sentence)
         }

@@ -2,27 +2,29 @@
 
 use crate::domain::{ActionKind, Login, Target};
 
-pub(super) const AUDIT_UNAVAILABLE: &str =
-    "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
+pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
     "this session has reached the longest time that policy allows; connect again to go on.";
-pub(super) const IDLE: &str =
-    "this session was idle for longer than policy allows; connect again to go on.";
+pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
 pub(super) const SHUTTING_DOWN: &str = "drawbridge is shutting down; connect again in a moment.";
 pub(super) const TARGET_LEFT: &str = "the target closed the connection.";
 pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwarding; open a session, or reach an \
      instance with `ssh -J` and its name.";
-pub(super) const SESSIONS_ONLY: &str = "drawbridge opens sessions and jumps here, and no other kind of channel.";
+pub(super) const SESSIONS_ONLY: &str =
+    "drawbridge opens sessions and jumps here, and no other kind of channel.";
 pub(super) const INVENTORY_UNAVAILABLE: &str =
     "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
-pub(super) const TOO_MANY_ATTEMPTS: &str = "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
+pub(super) const TOO_MANY_ATTEMPTS: &str =
+    "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
 
 /// Unknown and not-yours read the same.
 pub(super) fn unknown_target(typed: &str) -> String {
     let typed: String = typed.chars().filter(|c| !c.is_control()).take(64).collect();
-    format!("there is no target \"{typed}\" that you may reach; check the name, or ask whoever manages your access.")
+    format!(
+        "there is no target \"{typed}\" that you may reach; check the name, or ask whoever manages your access."
+    )
 }
 
 pub(super) fn ambiguous(typed: &str, candidates: &[String]) -> String {

@@ -135,10 +135,8 @@ impl Visit {
 
     /// Puts on record that something was asked for that drawbridge does not carry.
     pub(super) async fn decline(&self, requested: &str) {
-        let event = Event::ChannelRefused {
-            requested: Text::from(requested),
-            reason: Text::from("not-carried"),
-        };
+        let event =
+            Event::ChannelRefused { requested: Text::from(requested), reason: Text::from("not-carried") };
         // It does not happen in any case.
         let _on_record = self.story().await.tell(event).await;
     }

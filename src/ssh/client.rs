@@ -83,7 +83,11 @@ impl Unverified {
     ///
     /// # Errors
     /// When the server does not accept the key, or the connection ends.
-    pub async fn authenticate(self, login: &str, key: &(dyn Signer + Sync)) -> Result<Connection, ClientAuthError> {
+    pub async fn authenticate(
+        self,
+        login: &str,
+        key: &(dyn Signer + Sync),
+    ) -> Result<Connection, ClientAuthError> {
         {
             let mut inner = self.connection.shared.lock();
             let request = signed_request(inner.transport.session_id(), login, key);

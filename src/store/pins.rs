@@ -184,7 +184,8 @@ impl Store {
 impl PinBoard for Store {
     fn pin<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<PinnedKey>, PinError>> {
         Box::pin(async move {
-            let pin = self.pin(&MachineId::from(target)).await.map_err(|error| PinError(error.to_string()))?;
+            let pin =
+                self.pin(&MachineId::from(target)).await.map_err(|error| PinError(error.to_string()))?;
             Ok(pin.map(known))
         })
     }

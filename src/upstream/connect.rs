@@ -137,7 +137,8 @@ impl Connector {
             vouched,
             negotiated: unverified.negotiated(),
         };
-        let connection = log_in(unverified, permit.login().as_str(), &key, self.settings.handshake_timeout).await?;
+        let connection =
+            log_in(unverified, permit.login().as_str(), &key, self.settings.handshake_timeout).await?;
         Ok(Upstream { connection, facts })
     }
 
