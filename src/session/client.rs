@@ -16,8 +16,8 @@ use super::{Peer, Services, console, jump, sentences};
 use crate::audit::{Event, Text, Way};
 use crate::domain::{ConnectionId, Ending};
 use crate::ssh::{
-    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, RefusalCode,
-    ServerConfig, ServerIdentity, Stream,
+    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, HostCertificate,
+    RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
 
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
@@ -108,11 +108,13 @@ fn over(closed: &Closed) -> Over {
     (ending, closed.to_string())
 }
 
-/// The bastion cannot know by which names it is called, so its certificate is for any (`*` is a pattern
-/// here); the plain key serves clients that do not know the CA.
+/// The bastion cannot know by which names it is called, so its certificate is for any; the plain key serves
+/// clients that do not know the CA.
 fn outer_config(services: &Services) -> ServerConfig {
-    let names = ["*".to_owned()];
-    let certificate = services.host_ca.certify(&services.host_key, &names, services.clock.now());
+    let certify =
+        |names: &[String]| services.host_ca.certify(&services.host_key, names, services.clock.now());
+    let certificate = certify(&["*".to_owned()])
+        .and_then(|usual| Ok(HostCertificate { usual, before_openssh_10_3: Some(certify(&[])?) }));
     if let Err(error) = &certificate {
         tracing::error!(%error, "the bastion's own host certificate could not be made");
     }

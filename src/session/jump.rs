@@ -12,8 +12,8 @@ use super::visit::{Errand, Visit};
 use crate::audit::Way;
 use crate::domain::Target;
 use crate::ssh::{
-    self, AuthAttempt, ChannelOpen, ChannelStream, Closed, Connection, Proof, RefusalCode, ServerConfig,
-    ServerIdentity, Unauthenticated,
+    self, AuthAttempt, ChannelOpen, ChannelStream, Closed, Connection, HostCertificate, Proof, RefusalCode,
+    ServerConfig, ServerIdentity, Unauthenticated,
 };
 
 /// The port people mean when they name none.
@@ -72,7 +72,8 @@ fn inner_config(services: &Services, host: &str, target: &Target) -> Result<Serv
     names.extend(target.private_dns.clone());
     names.retain(|name| !name.is_empty() && !name.contains([',', ' ', '*', '?', '!']));
     names.dedup();
-    let certificate = services.host_ca.certify(&services.host_key, &names, services.clock.now())?;
+    let usual = services.host_ca.certify(&services.host_key, &names, services.clock.now())?;
+    let certificate = HostCertificate { usual, before_openssh_10_3: None };
     Ok(ServerConfig {
         identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: Some(certificate) },
         rekey: services.settings.rekey,

@@ -47,4 +47,4 @@ pub use error::{CloseReason, Closed, ProtocolError};
 pub use hostkeys::{HostKey, HostKeyError};
 pub use server::{ServerConfig, Unauthenticated, accept};
 pub use stream::ChannelStream;
-pub use transport::{Negotiated, RekeyPolicy, ServerIdentity};
+pub use transport::{HostCertificate, Negotiated, RekeyPolicy, ServerIdentity};

@@ -25,8 +25,38 @@ use crate::signature;
 pub struct ServerIdentity {
     /// The host key.
     pub key: Arc<HostKey>,
-    /// A host certificate for it, in wire form, where there is one.
-    pub certificate: Option<Vec<u8>>,
+    /// A host certificate for it, where there is one.
+    pub certificate: Option<HostCertificate>,
+}
+
+/// A host certificate, in wire form.
+#[derive(Debug, Clone)]
+pub struct HostCertificate {
+    /// For every client.
+    pub usual: Vec<u8>,
+    /// For OpenSSH before 10.3 instead: it takes `*` in a host certificate for a plain character, and a
+    /// certificate without names for any name; from 10.3 on it is the other way round.
+    pub before_openssh_10_3: Option<Vec<u8>>,
+}
+
+impl HostCertificate {
+    fn for_client(&self, ident: &str) -> &[u8] {
+        match &self.before_openssh_10_3 {
+            Some(certificate) if is_openssh_before_10_3(ident) => certificate,
+            Some(_) | None => &self.usual,
+        }
+    }
+}
+
+fn is_openssh_before_10_3(ident: &str) -> bool {
+    let version = || {
+        let (_, rest) = ident.split_once("OpenSSH_")?;
+        let rest = rest.strip_prefix("for_Windows_").unwrap_or(rest);
+        let (major, rest) = rest.split_once('.')?;
+        let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    version().is_some_and(|version| version < (10, 3))
 }
 
 /// When keys are renewed.
@@ -367,7 +397,9 @@ impl Transport {
         let identity = self.identity.clone().ok_or(ProtocolError("no host key"))?;
         let (server_share, secret) = kex::respond(run.method, client_share)?;
         let host_key = match &identity.certificate {
-            Some(certificate) if run.choice.host_key.contains("-cert-v01@") => certificate.as_slice(),
+            Some(certificate) if run.choice.host_key.contains("-cert-v01@") => {
+                certificate.for_client(self.peer_ident.as_deref().unwrap_or_default())
+            }
             Some(_) | None => identity.key.blob(),
         };
         let transcript = Transcript {
@@ -487,4 +519,21 @@ fn read_disconnect(payload: &[u8]) -> CloseReason {
     };
     let (code, text) = read(&mut fields).unwrap_or_default();
     CloseReason::PeerDisconnected { code, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_take_a_star_for_a_character_are_recognised() {
+        for old in
+            ["SSH-2.0-OpenSSH_9.2p1 Debian-2", "SSH-2.0-OpenSSH_for_Windows_8.1", "SSH-2.0-OpenSSH_10.2"]
+        {
+            assert!(is_openssh_before_10_3(old), "{old}");
+        }
+        for other in ["SSH-2.0-OpenSSH_10.3", "SSH-2.0-OpenSSH_11.0p1", "SSH-2.0-PuTTY_Release_0.83", ""] {
+            assert!(!is_openssh_before_10_3(other), "{other}");
+        }
+    }
 }
