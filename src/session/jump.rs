@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Services;
 use super::entrance::Guest;
+use super::program;
 use super::resolve;
 use super::sentences;
 use super::story::Story;
@@ -12,14 +13,19 @@ use super::visit::{Errand, Visit};
 use crate::audit::Way;
 use crate::domain::Target;
 use crate::ssh::{
-    self, AuthAttempt, ChannelOpen, ChannelStream, Closed, Connection, HostCertificate, Proof, RefusalCode,
-    ServerConfig, ServerIdentity, Unauthenticated,
+    self, AuthAttempt, ChannelKind, ChannelOpen, ChannelStream, Closed, Connection, ConnectionEvent,
+    HostCertificate, Proof, RefusalCode, ServerConfig, ServerIdentity, Unauthenticated,
 };
 
+/// A certificate without any name would be for every name; this one is for none that is in use.
+const NOBODY: &str = "name.invalid";
 /// The port people mean when they name none.
 const SSH_PORT: u32 = 22;
 
 /// Serves one jump until it is over.
+///
+/// Whoever may not go on still gets an SSH server, one that says why: a refused channel would leave the user
+/// with "stdio forwarding failed" and, at `LogLevel ERROR`, without the reason.
 pub(super) async fn serve(
     services: Arc<Services>,
     story: Story,
@@ -28,19 +34,16 @@ pub(super) async fn serve(
     host: String,
     port: u32,
 ) {
-    let target = match resolve::resolve(&services, &story, &guest, &host, Way::Jump).await {
-        Ok(target) => target,
-        Err(sentence) => return open.refuse(RefusalCode::AdministrativelyProhibited, &sentence),
-    };
-    if port != SSH_PORT && port != u32::from(target.port) {
-        let sentence = sentences::wrong_port(&target, port);
+    let found = resolve::resolve(&services, &story, &guest, &host, Way::Jump).await;
+    if !is_ssh(port, found.as_deref().ok()) {
+        let sentence = found.map_or_else(|sentence| sentence, |target| sentences::wrong_port(&target, port));
         return open.refuse(RefusalCode::AdministrativelyProhibited, &sentence);
     }
-    let config = match inner_config(&services, &host, &target) {
+    let config = match inner_config(&services, &host, found.as_deref().ok()) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!(%error, "the certificate of an inner server could not be made");
-            return open.refuse(RefusalCode::ConnectFailed, sentences::INVENTORY_UNAVAILABLE);
+            return open.refuse(RefusalCode::ConnectFailed, sentences::OUT_OF_ORDER);
         }
     };
     let stream = ChannelStream::new(Arc::new(open.accept()));
@@ -54,28 +57,59 @@ pub(super) async fn serve(
         Ok(Err(closed)) => return tracing::debug!(%closed, "a jump ended before its login"),
         Err(_) => return tracing::debug!("a jump took too long to log in"),
     };
-    match resolve::login(&services, &guest, &target, Some(&login)) {
-        Ok(login) => {
-            let visit = Visit::new(&services, Errand { story, guest, target, login, way: Way::Jump });
-            visit.serve(&connection).await;
+    let visit = found.and_then(|target| {
+        let login = resolve::login(&services, &guest, &target, Some(&login))?;
+        Ok(Visit::new(&services, Errand { story, guest, target, login, way: Way::Jump }))
+    });
+    match visit {
+        Ok(visit) => visit.serve(&connection).await,
+        Err(sentence) => turn_away(&services, &connection, &sentence).await,
+    }
+}
+
+/// Whether the jump is to where SSH is spoken: the usual port, or the target's own.
+fn is_ssh(port: u32, target: Option<&Target>) -> bool {
+    port == SSH_PORT || target.is_some_and(|target| port == u32::from(target.port))
+}
+
+/// Answers everything with the same sentence.
+async fn turn_away(services: &Services, connection: &Connection, sentence: &str) {
+    while let Ok(event) = connection.next().await {
+        match event {
+            ConnectionEvent::Open(open) if open.kind == ChannelKind::Session => {
+                program::turn_away(services, open.accept(), sentence).await;
+            }
+            ConnectionEvent::Open(open) => open.refuse(RefusalCode::AdministrativelyProhibited, sentence),
+            ConnectionEvent::Global(request) => request.fail(),
         }
-        Err(sentence) => connection.disconnect(&sentence),
     }
 }
 
 /// A certificate for every name the client may check: what was typed, and what the machine is called.
-fn inner_config(services: &Services, host: &str, target: &Target) -> Result<ServerConfig, ssh::HostKeyError> {
+fn inner_config(
+    services: &Services,
+    host: &str,
+    target: Option<&Target>,
+) -> Result<ServerConfig, ssh::HostKeyError> {
     let mut names = vec![host.to_owned()];
-    names.extend(target.name.clone());
-    names.push(target.id.to_string());
-    names.push(target.private_ip.to_string());
-    names.extend(target.private_dns.clone());
-    names.retain(|name| !name.is_empty() && !name.contains([',', ' ', '*', '?', '!']));
+    if let Some(target) = target {
+        names.extend(target.name.clone());
+        names.push(target.id.to_string());
+        names.push(target.private_ip.to_string());
+        names.extend(target.private_dns.clone());
+    }
+    // Patterns would vouch for more than was asked for.
+    names.retain(|name| !name.is_empty() && !name.contains(['*', '?', '!', ',']));
     names.dedup();
+    if names.is_empty() {
+        names.push(NOBODY.to_owned());
+    }
     let usual = services.host_ca.certify(&services.host_key, &names, services.clock.now())?;
-    let certificate = HostCertificate { usual, before_openssh_10_3: None };
     Ok(ServerConfig {
-        identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: Some(certificate) },
+        identity: ServerIdentity {
+            key: Arc::clone(&services.host_key),
+            certificate: Some(HostCertificate { usual, before_openssh_10_3: None }),
+        },
         rekey: services.settings.rekey,
         limits: services.settings.limits,
     })

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::prelude::{self, Prelude};
-use super::sentences;
 use super::visit::Visit;
+use super::{Services, sentences};
 use crate::audit::{Event, ExitFacts};
 use crate::domain::Ending;
 use crate::policy::{Permit, Question};
@@ -34,13 +34,24 @@ pub(super) async fn run(visit: &Visit, client: Channel) {
     }
 }
 
+/// Answers a session channel with nothing but a sentence.
+pub(super) async fn turn_away(services: &Services, client: Channel, sentence: &str) {
+    let asked = tokio::time::timeout(services.settings.login_grace, prelude::read(&client, true)).await;
+    if let Ok(Some(prelude)) = asked {
+        deny(&client, &prelude, sentence).await;
+    }
+}
+
 /// Tells the client why not, in a way that every client shows, and ends the channel.
-pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
+async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
     if prelude.start.want_reply {
         client.reply(true);
     }
     let (before, after) = if prelude.pty.is_some() { ("\r\n", "\r\n") } else { ("", "\n") };
-    let text = Bytes::from(format!("{before}drawbridge: {sentence}{after}"));
+    let text = format!("{before}drawbridge: {sentence}{after}");
+    // On a terminal in raw mode a line feed alone goes straight down.
+    let text = if prelude.pty.is_some() { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text };
+    let text = Bytes::from(text);
     // A client that does not read will not read this either.
     let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
     client.exit_status(255);

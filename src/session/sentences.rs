@@ -14,6 +14,8 @@ pub(super) const SESSIONS_ONLY: &str =
     "drawbridge opens sessions and jumps here, and no other kind of channel.";
 pub(super) const INVENTORY_UNAVAILABLE: &str =
     "drawbridge cannot list the instances at the moment; please try again in a minute.";
+pub(super) const OUT_OF_ORDER: &str =
+    "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator.";
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
 pub(super) const TOO_MANY_ATTEMPTS: &str =
