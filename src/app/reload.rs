@@ -17,7 +17,7 @@ pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCa
     for warning in services.policy.current().warnings() {
         tracing::warn!(%warning, "policy");
     }
-    let events = [event(What::Users, users), event(What::Policy, policy)];
+    let events = [event(What::Users, &users), event(What::Revocation, &users), event(What::Policy, &policy)];
     let (services, rotate) = (Arc::clone(services), matches!(cause, ReloadCause::Hangup));
     let tasks = services.tasks.clone();
     tasks.spawn_named("reload", async move {
@@ -32,7 +32,8 @@ pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCa
     });
 }
 
-fn event(what: What, outcome: Result<(), Vec<Problem>>) -> Event {
+/// Users, CA keys and revocation lists are one version: they hold or fall together.
+fn event(what: What, outcome: &Result<(), Vec<Problem>>) -> Event {
     match outcome {
         Ok(()) => Event::Reloaded { what },
         Err(problems) => Event::ReloadRefused {

@@ -58,9 +58,7 @@ impl AwsAccess {
     /// Access to a look-alike at `endpoint_url` with fixed keys; no key is looked for elsewhere.
     pub async fn with_static_credentials(endpoint_url: &str, key_id: &str, secret: &str) -> Self {
         let credentials = Credentials::new(key_id, secret, None, None, "drawbridge-static");
-        let loader = loader(Some(endpoint_url))
-            .credentials_provider(credentials)
-            .region(Region::from_static("us-east-1"));
+        let loader = loader(Some(endpoint_url)).credentials_provider(credentials);
         Self { base: loader.load().await }
     }
 
@@ -119,6 +117,8 @@ fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard())
+        // Each place has its own; asking the environment for one would only delay the start.
+        .region(Region::from_static("us-east-1"))
         .http_client(http_client(endpoint_url));
     match endpoint_url {
         Some(url) => loader.endpoint_url(url),

@@ -22,7 +22,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Client requests that wait for the target's reply; more are refused.
 const REPLIES_MAX: usize = 64;
 /// What a client may ask of a running program. Forwarding and a second start are not among it.
-const PASSED_ON: [&str; 4] = ["window-change", "signal", "break", "xon-xoff"];
+const PASSED_ON: [&str; 5] = ["window-change", "signal", "break", "xon-xoff", "eow@openssh.com"];
+/// How long the target may take to say how a program ended whose channel the client has closed.
+const LINGER: Duration = Duration::from_secs(5);
+const TARGET_CUT_OFF: &str = "the connection to the target broke; the program's fate there is unknown.";
 
 /// Relays until either side closes, or the order to end comes. Both channels are closed then.
 pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut stop: Stop) -> Outcome {
@@ -44,10 +47,20 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
             }
         }
     };
+    if ending == Ending::ClientLeft && !client.is_cut_off() {
+        // As without us: the client's CLOSE reaches the target, and how the program ended the client.
+        target.close();
+        // A program that does not end in time is none of this client's concern.
+        let _in_time = tokio::time::timeout(LINGER, last_words(client, target, &exit)).await;
+    }
+    if ending == Ending::TargetLeft && target.is_cut_off() {
+        farewell(client, TARGET_CUT_OFF).await;
+    }
     target.close();
     client.close();
     let exit = exit.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let ending = if exit.is_some() && ending == Ending::TargetLeft { Ending::Finished } else { ending };
+    let by_itself = matches!(ending, Ending::TargetLeft | Ending::ClientLeft);
+    let ending = if exit.is_some() && by_itself { Ending::Finished } else { ending };
     Outcome {
         exit,
         bytes_to_target: counted.to_target.into_inner(),
@@ -129,9 +142,7 @@ async fn to_client(
                 Ok(0)
             }
             ChannelEvent::Request(request) => {
-                if let Some(how) = read_exit(&request) {
-                    *exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
-                }
+                take_exit(&request, exit);
                 from_target(client, target, &request);
                 Ok(0)
             }
@@ -146,6 +157,22 @@ async fn to_client(
         }
     }
     Ending::TargetLeft
+}
+
+/// The client has closed its channel: only how the program ended still matters to it.
+async fn last_words(client: &Channel, target: &Channel, exit: &Mutex<Option<Exit>>) {
+    while let Some(event) = target.recv().await {
+        if let ChannelEvent::Request(request) = event {
+            take_exit(&request, exit);
+            from_target(client, target, &request);
+        }
+    }
+}
+
+fn take_exit(request: &ChannelRequest, exit: &Mutex<Option<Exit>>) {
+    if let Some(how) = read_exit(request) {
+        *exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+    }
 }
 
 /// A target says how the program ended, or that it reads no more (`eow@openssh.com`); it asks nothing.

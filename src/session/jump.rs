@@ -63,7 +63,10 @@ pub(super) async fn serve(
     });
     match visit {
         Ok(visit) => visit.serve(&connection).await,
-        Err(sentence) => turn_away(&services, &connection, &sentence).await,
+        Err(sentence) => tokio::select! {
+            () = turn_away(&services, &connection, &sentence) => {}
+            () = services.tasks.token().cancelled() => connection.disconnect(sentences::SHUTTING_DOWN),
+        },
     }
 }
 

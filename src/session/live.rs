@@ -107,10 +107,12 @@ impl Live {
     /// Watches a session to its end and puts the ending on record.
     pub(super) async fn supervise(self: Arc<Self>, shutdown: CancellationToken, over: CancellationToken) {
         let cause = tokio::select! {
+            // Shutting down also ends the visit: the cause comes before its consequence.
+            biased;
+            () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
+            order = self.out_of_time() => Some(order),
             _ = self.upstream.connection.closed() => None,
             () = over.cancelled() => None,
-            order = self.out_of_time() => Some(order),
-            () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
         };
         if let Some(order) = cause {
             self.order.send_replace(Some(order));

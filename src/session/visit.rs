@@ -101,16 +101,23 @@ impl Visit {
 
     /// Serves a client's connection whose every channel is for this target, until it is over.
     pub(super) async fn serve(self: &Arc<Self>, connection: &Connection) {
-        while let Ok(event) = connection.next().await {
-            match event {
-                ConnectionEvent::Open(open) => self.open(open).await,
-                ConnectionEvent::Global(request) => {
-                    self.decline(&request.name).await;
-                    request.fail();
+        let shutdown = self.services.tasks.token().clone();
+        loop {
+            tokio::select! {
+                event = connection.next() => match event {
+                    Ok(ConnectionEvent::Open(open)) => self.open(open).await,
+                    Ok(ConnectionEvent::Global(request)) => {
+                        self.decline(&request.name).await;
+                        request.fail();
+                    }
+                    Err(_over) => return self.end().await,
+                },
+                () = shutdown.cancelled() => {
+                    self.end().await;
+                    return connection.disconnect(sentences::SHUTTING_DOWN);
                 }
             }
         }
-        self.end().await;
     }
 
     /// A channel on a connection to this target.

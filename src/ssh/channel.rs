@@ -364,6 +364,12 @@ impl Channel {
         inner.is_closed() || inner.channels.get(&self.id).is_none_or(|channel| channel.close_received)
     }
 
+    /// Whether the whole connection is over, and not just this channel.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.shared.lock().is_closed()
+    }
+
     /// Waits until the peer has closed the channel or the connection is over.
     pub async fn closed(&self) {
         poll_fn(|cx| {
@@ -465,7 +471,7 @@ impl Channel {
         inner.send(message(numbers::CHANNEL_EOF).uint32(remote_id), &[]);
     }
 
-    /// Closes the channel. What was written before still arrives.
+    /// Closes the channel, and answers the peer's closing of it. What was written before still arrives.
     pub fn close(&self) {
         self.shared.lock().close_channel(self.id);
     }
@@ -476,7 +482,7 @@ impl Channel {
         let (reply, answer) = oneshot::channel();
         let mut inner = self.shared.lock();
         let Some(channel) = inner.channels.get_mut(&self.id) else { return answer };
-        if channel.close_sent || channel.close_received {
+        if channel.close_sent {
             return answer;
         }
         if want_reply {

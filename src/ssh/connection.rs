@@ -585,15 +585,16 @@ impl Inner {
                 channel.take_data(Some(kind), sub(fields.string()?))?;
             }
             (numbers::CHANNEL_EOF, Phase::Open) => channel.take_eof(),
+            // RFC 4254 §5.3 wants our CLOSE in return; the channel's owner sends it, for how the program
+            // ended may still be said until then (OpenSSH's multiplexing master closes first).
             (numbers::CHANNEL_CLOSE, Phase::Open) => {
                 channel.take_close();
-                let (remote_id, answered) = (channel.remote_id, channel.close_sent);
-                channel.close_sent = true;
                 if channel.abandoned {
+                    let (remote_id, answered) = (channel.remote_id, channel.close_sent);
                     self.channels.remove(&id);
-                }
-                if !answered {
-                    self.send(message(numbers::CHANNEL_CLOSE).uint32(remote_id), &[]);
+                    if !answered {
+                        self.send(message(numbers::CHANNEL_CLOSE).uint32(remote_id), &[]);
+                    }
                 }
             }
             (numbers::CHANNEL_REQUEST, Phase::Open) => {

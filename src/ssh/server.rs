@@ -22,8 +22,10 @@ pub struct ServerConfig {
     pub limits: Limits,
 }
 
-/// The line we open with (RFC 4253 §4.2). No version: it would only help who looks for old ones.
-pub(super) const IDENT: &str = "SSH-2.0-drawbridge";
+/// The line we open with (RFC 4253 §4.2). OpenSSH sends `eow@openssh.com` ("my reader has left") only to
+/// names that begin with its own; without it `ssh HOST yes | head -1` never ends. No version: it would only
+/// help who looks for old ones.
+pub(super) const IDENT: &str = "SSH-2.0-OpenSSH_compatible drawbridge";
 
 /// A client that has exchanged keys with us and has yet to say who it is.
 #[derive(Debug)]

@@ -48,11 +48,16 @@ fn lets_in(lab: &Lab, key: &Path) {
 
 #[track_caller]
 fn refuses(lab: &Lab, key: &Path, reason: &str) {
+    denied(lab, key);
+    lab.audited("authentication-failed", |event| event["reason"] == reason);
+}
+
+#[track_caller]
+fn denied(lab: &Lab, key: &Path) {
     for way in Way::BOTH {
         let done = lab.client(way, "web-1").user("carol").key(key.to_owned()).run("echo in").ended_with(255);
         assert!(done.err().contains("Permission denied (publickey)"), "{way:?} {key:?}: {}", done.err());
     }
-    lab.audited("authentication-failed", |event| event["reason"] == reason);
 }
 
 #[test]
@@ -144,7 +149,8 @@ fn a_host_certificate_is_no_user_certificate() {
     let (prepared, ca) = with_its_ca(lab_with_a_ca());
     let key = certified(prepared.dir(), "host", &ca, &["-h"]);
     let lab = prepared.serve();
-    refuses(&lab, &key, "wrong-certificate-type");
+    // OpenSSH does not even offer it; the directory's own tests hold what happens when another client does.
+    denied(&lab, &key);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_key_cut_short_in_the_users_file_has_a_line() {
 
 #[test]
 fn a_host_key_that_is_none_is_named() {
-    let prepared = Lab::with().config("server", "host_key", "\"host_key\"").prepare();
+    let prepared = Lab::with().config("server", "host_key", "\"../host_key\"").prepare();
     let path = prepared.dir().join("host_key");
     std::fs::write(&path, "-----BEGIN OPENSSH PRIVATE KEY-----\nnot a key\n").expect("our own folder");
     let serve = run(&prepared, &["serve"], &[]).failed();

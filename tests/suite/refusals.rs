@@ -70,7 +70,9 @@ fn unknown_and_forbidden_read_the_same() {
     assert_eq!(refused["rules"], serde_json::json!(["vault"]));
     lab.audited("target-not-resolved", |event| event["typed"] == "no-such-1" && event["reason"] == "unknown");
     assert!(lab.pushes().is_empty(), "a key was pushed for a refused session");
-    assert!(lab.instance("vault-1").log().lines().count() <= 2, "the forbidden instance was connected to");
+    // One connection is the lab's own, which looks whether sshd is up.
+    let connections = lab.instance("vault-1").log().matches("Connection from").count();
+    assert!(connections <= 1, "the forbidden instance was connected to");
 }
 
 #[test]
