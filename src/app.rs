@@ -61,6 +61,9 @@ pub enum AppError {
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),
+    /// A shared service ended before it was told to.
+    #[error("a part that everything rests on has failed; see the log above")]
+    ServiceEnded,
     /// A directory could not be made.
     #[error("the data directory {path} cannot be made: {source}")]
     DataDir {
@@ -106,14 +109,21 @@ pub async fn run(
     let _nobody = ready.send(addresses);
     notify(NotifyState::Ready);
 
-    stop.cancelled().await;
+    let faulty = tokio::select! {
+        () = stop.cancelled() => false,
+        _ended = running.join_next() => true,
+    };
+    if faulty {
+        tracing::error!("a service that everything rests on has ended; stopping (decision 0001)");
+        stop.cancel();
+    }
     notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
-    running.join_all().await;
+    while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
     services.log.close().await?;
-    Ok(())
+    if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 
 async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
@@ -145,9 +155,7 @@ fn accept(
         let (workers, carrying) = (workers.clone(), Arc::clone(&services));
         running.spawn(listener::run(listener, address, places, services, stop, move |accepted| {
             let services = Arc::clone(&carrying);
-            if !workers.spawn(move || carry(services, accepted)) {
-                tracing::error!("no worker could take up a connection; it was closed");
-            }
+            workers.spawn(move || carry(services, accepted))
         }));
     }
 }
@@ -158,7 +166,12 @@ async fn carry(services: Arc<Services>, accepted: Accepted) {
     // Keys typed must not wait for company; and the stream belongs to this worker's loop from here on.
     let ours = stream.set_nodelay(true).and_then(|()| stream.into_std()).and_then(TcpStream::from_std);
     match ours {
-        Ok(stream) => session::serve(services, peer, stream, || place.logged_in()).await,
+        Ok(stream) => {
+            let place = Arc::new(place);
+            let taken = Arc::clone(&place);
+            session::serve(services, peer, stream, move || taken.logged_in()).await;
+            drop(place);
+        }
         Err(error) => tracing::debug!(%error, "a client left before it was served"),
     }
 }

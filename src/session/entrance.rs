@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::story::{Story, Unrecorded};
 use super::{Peer, Services, sentences};
-use crate::audit::{AuthProof, Event, SshUser, Text};
-use crate::auth::{Accepted, Extensions, KeyAttempt, parse_public_key};
+use crate::audit::{AuthProof, CertificateProof, Event, SshUser, Text};
+use crate::auth::{Accepted, AuthFailure, Extensions, KeyAttempt, certificate_claims, parse_public_key};
 use crate::domain::Identity;
 use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenticated};
 
@@ -18,6 +18,8 @@ use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenti
 const REFUSAL_AFTER: Duration = Duration::from_millis(20);
 /// Questions whether a key would do; agents with many keys ask many.
 const QUERIES_MAX: u32 = 64;
+/// Questions which methods there are, and attempts with methods that there are not.
+const QUESTIONS_MAX: u32 = 8;
 
 /// An authenticated client.
 #[derive(Debug)]
@@ -27,6 +29,18 @@ pub(super) struct Guest {
     /// The user name of the outer SSH login, as it came.
     pub(super) ssh_user: String,
     pub(super) peer: Peer,
+}
+
+impl Guest {
+    /// The identity with the groups of this moment.
+    ///
+    /// # Errors
+    /// When the user, their key or its CA is gone or revoked since they logged in.
+    pub(super) fn as_of_now(&self, services: &Services) -> Result<Arc<Identity>, AuthFailure> {
+        services.directory.current().refresh(&self.identity).map(Arc::new).inspect_err(|why| {
+            tracing::warn!(user = %self.identity.user, %why, "access was withdrawn since the login");
+        })
+    }
 }
 
 /// Why nobody was let in.
@@ -56,11 +70,19 @@ pub(super) async fn authenticate(
     peer: Peer,
     client: Unauthenticated,
 ) -> Result<(Guest, Connection), NotLetIn> {
-    let (mut failures, mut queries) = (0, 0);
+    let (mut failures, mut queries, mut questions) = (0, 0, 0);
     loop {
         let request = client.next().await?;
         let answer_at = Instant::now() + REFUSAL_AFTER;
         let Some((algorithm, key_blob, proof)) = key_of(&request) else {
+            if let AuthAttempt::Other(method) = &request.attempt {
+                story.tell(not_offered(&request, method)).await?;
+            }
+            questions += 1;
+            if questions >= QUESTIONS_MAX {
+                client.disconnect(sentences::TOO_MANY_ATTEMPTS);
+                return Err(NotLetIn::TooManyAttempts);
+            }
             client.refuse();
             continue;
         };
@@ -137,6 +159,18 @@ fn succeeded(request: &AuthRequest, accepted: &Accepted) -> Event {
     }
 }
 
+fn not_offered(request: &AuthRequest, method: &str) -> Event {
+    Event::AuthenticationFailed {
+        ssh_user: SshUser::from(request.user.as_str()),
+        method: Text::from(method),
+        algorithm: None,
+        fingerprint: None,
+        certificate: None,
+        reason: Text::from("method-not-offered"),
+        detail: Text::from("only public keys and certificates let anyone in"),
+    }
+}
+
 fn failed(attempt: &KeyAttempt<'_>, label: &'static str, detail: String) -> Event {
     let key = parse_public_key(attempt.algorithm, attempt.key_blob).ok();
     let certificate = key.as_ref().is_some_and(|key| key.certificate);
@@ -145,8 +179,13 @@ fn failed(attempt: &KeyAttempt<'_>, label: &'static str, detail: String) -> Even
         method: Text::from(if certificate { "certificate" } else { "publickey" }),
         algorithm: Some(Text::from(attempt.algorithm)),
         fingerprint: key.map(|key| key.fingerprint),
-        certificate: None,
+        certificate: claimed(attempt.key_blob).filter(|_| certificate),
         reason: Text::from(label),
         detail: Text::from(detail),
     }
+}
+
+/// What a certificate says of itself, believed or not.
+fn claimed(key_blob: &[u8]) -> Option<CertificateProof> {
+    certificate_claims(key_blob).as_ref().map(CertificateProof::from)
 }

@@ -15,7 +15,7 @@ use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
 use crate::domain::{Ending, SessionId};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
-use crate::ssh::Negotiated;
+use crate::ssh::{ConnectionEvent, Negotiated, RefusalCode};
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
 
 /// How long the channels of a session that was ordered to end may take to say so.
@@ -111,7 +111,7 @@ impl Live {
             biased;
             () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
             order = self.out_of_time() => Some(order),
-            _ = self.upstream.connection.closed() => None,
+            () = self.refuse_uninvited() => None,
             () = over.cancelled() => None,
         };
         if let Some(order) = cause {
@@ -137,6 +137,25 @@ impl Live {
         };
         // It has ended whether or not that can be written; the failure is in the operator's log.
         let _on_record = self.story.record(ended).await;
+    }
+
+    /// A target has no business opening channels towards us or asking us for anything: refuses, on record,
+    /// until the connection is over.
+    async fn refuse_uninvited(&self) {
+        while let Ok(event) = self.upstream.connection.next().await {
+            match event {
+                ConnectionEvent::Open(open) => {
+                    let event = Event::ChannelRefused {
+                        requested: Text::from(open.kind.name()),
+                        reason: Text::from("opened-by-target"),
+                    };
+                    // It does not happen in any case.
+                    let _on_record = self.story.tell(event).await;
+                    open.refuse(RefusalCode::AdministrativelyProhibited, "not asked for");
+                }
+                ConnectionEvent::Global(request) => request.fail(),
+            }
+        }
     }
 
     /// Waits until a limit of the permit has passed.

@@ -99,8 +99,10 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
 
 async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
     let errand = &visit.errand;
+    // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
+    let identity = errand.guest.as_of_now(&visit.services).map_err(|_| sentences::WITHDRAWN.to_owned())?;
     let question = Question {
-        identity: &errand.guest.identity,
+        identity: &identity,
         target: &errand.target,
         login: &errand.login,
         action: &prelude.action,

@@ -16,6 +16,7 @@ pub(super) const INVENTORY_UNAVAILABLE: &str =
     "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const OUT_OF_ORDER: &str =
     "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator.";
+pub(super) const WITHDRAWN: &str = "your access to drawbridge has been withdrawn since you logged in; ask whoever manages it if this is a mistake.";
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
 pub(super) const TOO_MANY_ATTEMPTS: &str =

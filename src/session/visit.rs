@@ -85,6 +85,10 @@ impl Visit {
                 let shutdown = self.services.tasks.token().clone();
                 let supervised = self.tasks.track_future(Arc::clone(&live).supervise(shutdown, over));
                 self.services.tasks.spawn_named("session", supervised);
+                let (services, target) = (Arc::clone(&self.services), Arc::clone(permit.target()));
+                self.services
+                    .tasks
+                    .spawn_named("pin", async move { services.connector.note_seen(&target).await });
                 held.live = Some(Arc::clone(&live));
                 Ok(live)
             }

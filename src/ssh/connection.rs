@@ -89,7 +89,9 @@ impl ChannelKind {
         })
     }
 
-    fn name(&self) -> &str {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Session => "session",
             Self::DirectTcpip { .. } => "direct-tcpip",

@@ -203,6 +203,13 @@ impl PinBoard for Store {
             pin.map(known).map_err(|error| PinError(error.to_string()))
         })
     }
+
+    fn seen<'a>(&'a self, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Result<(), PinError>> {
+        Box::pin(async move {
+            let touched = self.touch(&MachineId::from(target), now).await;
+            touched.map(|_pinned| ()).map_err(|error| PinError(error.to_string()))
+        })
+    }
 }
 
 fn known(pin: Pin) -> PinnedKey {

@@ -210,3 +210,19 @@ fn a_target_called_dot_dot_slash_etc_is_no_target() {
     lab.client(Way::Direct, "../../etc").run("true").ended_with(255).with_a_sentence();
     lab.client(Way::Direct, "web-1").run("true").ended_with(0);
 }
+
+/// Someone who is taken out of the users file while connected opens nothing more.
+#[test]
+fn access_withdrawn_during_a_connection_opens_no_more_sessions() {
+    for way in Way::BOTH {
+        let lab = Lab::with().instance("web-1").start();
+        let master = lab.client(way, "web-1").master();
+        master.client.run("true").ended_with(0);
+        std::fs::write(lab.dir().join("users.toml"), "[users.somebody-else]\ngroups = []\n")
+            .expect("our own folder");
+        lab.daemon.signal(rustix::process::Signal::HUP);
+        lab.audited("reloaded", |event| event["what"] == "users");
+        let refused = master.client.run("true").ended_with(255);
+        assert!(refused.err().contains("has been withdrawn"), "{way:?}: {}", refused.err());
+    }
+}
