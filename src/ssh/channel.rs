@@ -121,6 +121,7 @@ pub(super) struct ChannelState {
     inbox_requests: usize,
     inbox_request_bytes: usize,
     eof_sent: bool,
+    eof_received: bool,
     pub(super) close_sent: bool,
     pub(super) close_received: bool,
     /// Our handle is gone; what still comes is dropped, and the peer's CLOSE ends it.
@@ -145,6 +146,7 @@ impl ChannelState {
             inbox_requests: 0,
             inbox_request_bytes: 0,
             eof_sent: false,
+            eof_received: false,
             close_sent: false,
             close_received: false,
             abandoned: false,
@@ -166,7 +168,7 @@ impl ChannelState {
             .window
             .checked_sub(size)
             .ok_or(ProtocolError("the peer sent more than the channel's window allows"))?;
-        if self.close_received || self.abandoned || data.is_empty() {
+        if self.close_received || self.eof_received || self.abandoned || data.is_empty() {
             return Ok(());
         }
         self.push_data(kind, data);
@@ -197,16 +199,18 @@ impl ChannelState {
         self.inbox_bytes = 0;
     }
 
+    /// The first one counts: a peer that repeats itself must not fill the inbox.
     pub(super) fn take_eof(&mut self) {
-        if self.abandoned {
+        if self.abandoned || self.close_received || self.eof_received {
             return;
         }
+        self.eof_received = true;
         self.inbox.push_back(Item::Eof);
         self.receivers.wake();
     }
 
     pub(super) fn take_request(&mut self, request: ChannelRequest) -> Result<(), ProtocolError> {
-        if self.abandoned {
+        if self.abandoned || self.close_received {
             return Ok(());
         }
         self.inbox_requests += 1;
@@ -554,5 +558,37 @@ impl Inner {
         channel.senders.wake();
         let remote_id = channel.remote_id;
         self.send(message(numbers::CHANNEL_CLOSE).uint32(remote_id), &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> ChannelState {
+        ChannelState::new(Phase::Open)
+    }
+
+    #[test]
+    fn an_eof_that_is_repeated_is_remembered_once_and_nothing_follows_it() {
+        let mut channel = open();
+        for _ in 0..1000 {
+            channel.take_eof();
+        }
+        channel.take_data(None, Bytes::from_static(b"late")).expect("within the window");
+        assert_eq!(channel.pop(), Some(ChannelEvent::Eof));
+        assert_eq!(channel.pop(), None);
+    }
+
+    #[test]
+    fn what_follows_a_close_is_not_remembered() {
+        let mut channel = open();
+        channel.take_close();
+        for _ in 0..2000 {
+            channel.take_eof();
+            let request = ChannelRequest { name: "x".to_owned(), want_reply: true, payload: Bytes::new() };
+            channel.take_request(request).expect("passed over");
+        }
+        assert_eq!(channel.pop(), None);
     }
 }
