@@ -60,6 +60,13 @@ pub struct ChannelRequest {
     pub payload: Bytes,
 }
 
+impl ChannelRequest {
+    /// What it holds in memory: its name may be as long as a packet.
+    fn size(&self) -> usize {
+        self.name.len() + self.payload.len()
+    }
+}
+
 #[derive(Debug)]
 enum Chunk {
     Slice(Bytes),
@@ -214,7 +221,7 @@ impl ChannelState {
             return Ok(());
         }
         self.inbox_requests += 1;
-        self.inbox_request_bytes += request.payload.len();
+        self.inbox_request_bytes += request.size();
         if self.inbox_requests > REQUESTS_MAX || self.inbox_request_bytes > REQUEST_BYTES_MAX {
             return Err(ProtocolError("too many requests wait on one channel"));
         }
@@ -276,7 +283,7 @@ impl ChannelState {
 
     fn release(&mut self, request: ChannelRequest) -> ChannelRequest {
         self.inbox_requests = self.inbox_requests.saturating_sub(1);
-        self.inbox_request_bytes = self.inbox_request_bytes.saturating_sub(request.payload.len());
+        self.inbox_request_bytes = self.inbox_request_bytes.saturating_sub(request.size());
         request
     }
 
@@ -590,5 +597,13 @@ mod tests {
             channel.take_request(request).expect("passed over");
         }
         assert_eq!(channel.pop(), None);
+    }
+
+    #[test]
+    fn the_names_of_requests_count_towards_what_may_wait() {
+        let mut channel = open();
+        let long = || ChannelRequest { name: "n".repeat(200_000), want_reply: false, payload: Bytes::new() };
+        let taken = (0..REQUESTS_MAX).take_while(|_| channel.take_request(long()).is_ok()).count();
+        assert_eq!(taken, REQUEST_BYTES_MAX / 200_000);
     }
 }
