@@ -35,6 +35,14 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 const COALESCE_BELOW: usize = 4 * 1024;
 const COALESCE_BACKLOG: usize = 64 * 1024;
 const COALESCED_MAX: usize = 64 * 1024;
+/// Once so many items wait, a small piece joins the last one of its own stream even where a piece of another
+/// stream came between: a byte of each in turn would hold a hundred times its size. Nothing orders two
+/// streams in the first place; each stays in order.
+const ITEMS_APART_MAX: usize = 1024;
+/// How many items back that piece is looked for; there are two streams in use.
+const JOIN_REACH: usize = 4;
+/// Items that may wait unread on a channel; only streams that nobody uses reach it.
+const ITEMS_MAX: usize = 8 * 1024;
 
 /// What a channel brings, in the order in which the peer sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,25 +186,44 @@ impl ChannelState {
         if self.close_received || self.eof_received || self.abandoned || data.is_empty() {
             return Ok(());
         }
-        self.push_data(kind, data);
+        self.push_data(kind, data)?;
         self.receivers.wake();
         Ok(())
     }
 
-    fn push_data(&mut self, kind: Option<u32>, data: Bytes) {
+    fn push_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
         self.inbox_bytes += data.len();
-        if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
-            self.inbox.push_back(Item::Data(kind, Chunk::Slice(data)));
-            return;
-        }
-        if let Some(Item::Data(tail_kind, Chunk::Owned(tail))) = self.inbox.back_mut()
-            && *tail_kind == kind
-            && tail.len() < COALESCED_MAX
-        {
+        let chunk = if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
+            Chunk::Slice(data)
+        } else if let Some(tail) = self.tail(kind) {
             tail.extend_from_slice(&data);
-            return;
+            return Ok(());
+        } else {
+            Chunk::Owned(BytesMut::from(data.as_ref()))
+        };
+        if self.inbox.len() >= ITEMS_MAX {
+            return Err(ProtocolError("too many pieces of data wait on one channel"));
         }
-        self.inbox.push_back(Item::Data(kind, Chunk::Owned(BytesMut::from(data.as_ref()))));
+        self.inbox.push_back(Item::Data(kind, chunk));
+        Ok(())
+    }
+
+    /// The chunk at the end of a stream, where a small piece may join it.
+    fn tail(&mut self, kind: Option<u32>) -> Option<&mut BytesMut> {
+        let reach = if self.inbox.len() < ITEMS_APART_MAX { 1 } else { JOIN_REACH };
+        for item in self.inbox.iter_mut().rev().take(reach) {
+            match item {
+                Item::Data(of, chunk) if *of == kind => {
+                    return match chunk {
+                        Chunk::Owned(tail) if tail.len() < COALESCED_MAX => Some(tail),
+                        Chunk::Owned(_) | Chunk::Slice(_) => None,
+                    };
+                }
+                Item::Data(..) => {}
+                Item::Eof | Item::Request(_) => return None,
+            }
+        }
+        None
     }
 
     /// Our handle is gone.
@@ -605,5 +632,37 @@ mod tests {
         let long = || ChannelRequest { name: "n".repeat(200_000), want_reply: false, payload: Bytes::new() };
         let taken = (0..REQUESTS_MAX).take_while(|_| channel.take_request(long()).is_ok()).count();
         assert_eq!(taken, REQUEST_BYTES_MAX / 200_000);
+    }
+
+    #[test]
+    fn a_byte_of_each_stream_in_turn_holds_about_its_own_size() {
+        let mut channel = open();
+        let (mut main, mut other) = (Vec::new(), Vec::new());
+        for n in 0..200_000_u32 {
+            let byte = n.to_be_bytes()[2];
+            let (kind, sent) = if n % 2 == 0 { (None, &mut main) } else { (Some(STDERR), &mut other) };
+            sent.push(byte);
+            channel.take_data(kind, Bytes::from(vec![byte])).expect("within the window");
+        }
+        assert!(channel.inbox.len() < 2 * ITEMS_APART_MAX, "{} items", channel.inbox.len());
+        while let Some(event) = channel.pop() {
+            let (sent, got) = match event {
+                ChannelEvent::Data(got) => (&mut main, got),
+                ChannelEvent::Extended(_, got) => (&mut other, got),
+                ChannelEvent::Eof | ChannelEvent::Request(_) => panic!("only data was sent"),
+            };
+            let rest = sent.split_off(got.len());
+            assert_eq!(std::mem::replace(sent, rest), got, "each stream in order");
+        }
+        assert!(main.is_empty() && other.is_empty());
+    }
+
+    #[test]
+    fn a_stream_number_for_every_byte_is_refused_before_it_fills_memory() {
+        let mut channel = open();
+        let refused = (0..100_000).find(|kind| {
+            channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err()
+        });
+        assert_eq!(refused, Some(8 * 1024));
     }
 }
