@@ -116,6 +116,9 @@ pub struct OpenRefused {
 
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// The peer asks for it, and we have not answered. The peer has no say until we have.
+    Asked,
+    /// We ask for it, and the peer has not answered.
     Opening,
     Open,
     Refused(OpenRefused),

@@ -521,7 +521,7 @@ impl Inner {
             return Ok(());
         }
         let id = self.fresh_channel_id();
-        let mut channel = ChannelState::new(Phase::Opening);
+        let mut channel = ChannelState::new(Phase::Asked);
         channel.remote_id = remote_id;
         channel.remote_window = u64::from(window);
         channel.remote_packet_max = packet_max.clamp(1, PACKET_DATA_MAX) as usize;
@@ -570,7 +570,7 @@ impl Inner {
                 }
                 self.waiters.wake();
             }
-            (_, Phase::Opening | Phase::Refused(_)) => {
+            (_, Phase::Asked | Phase::Opening | Phase::Refused(_)) => {
                 return Err(ProtocolError("a message for a channel that is not open"));
             }
             (numbers::CHANNEL_WINDOW_ADJUST, Phase::Open) => {
@@ -670,7 +670,7 @@ impl Connection {
         };
         let channel = Channel::new(Arc::clone(&self.shared), id);
         let answer = self.shared.wait_for(|inner| match inner.channels.get(&id).map(|c| &c.phase) {
-            Some(Phase::Opening) => None,
+            Some(Phase::Asked | Phase::Opening) => None,
             Some(Phase::Open) => Some(Ok(())),
             Some(Phase::Refused(why)) => Some(Err(why.clone())),
             None => Some(Err(OpenRefused { code: 0, text: "the channel is gone".to_owned() })),
