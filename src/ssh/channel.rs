@@ -427,6 +427,24 @@ impl Channel {
         .await;
     }
 
+    /// Waits until the connection has room for a small message, or we have closed the channel. Requests have no
+    /// window: whoever passes on another's requests waits here before each, or a peer that does not read
+    /// lets them pile up.
+    pub async fn room(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.shared.lock();
+            let room = inner.has_room(0);
+            match inner.channels.get_mut(&self.id) {
+                // The peer's CLOSE does not count: how a program ended may still be said after it.
+                Some(channel) if !room && !channel.close_sent => channel.senders.register(cx),
+                Some(_) | None => return Poll::Ready(()),
+            }
+            inner.out_waiters.register(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Writes to the main stream; waits until all is on its way.
     ///
     /// # Errors
@@ -451,13 +469,8 @@ impl Channel {
     ) -> Poll<Result<(), Closed>> {
         let mut inner = self.shared.lock();
         while !data.is_empty() {
-            if !inner.has_room(data.len()) {
-                inner.out_waiters.register(cx);
-                return if let Some(closed) = inner.closed() {
-                    Poll::Ready(Err(closed))
-                } else {
-                    Poll::Pending
-                };
+            if !inner.may_write(self.id, data.len(), cx) {
+                return Poll::Pending;
             }
             match inner.write_some(self.id, kind, data) {
                 Ok(0) => {
@@ -478,8 +491,7 @@ impl Channel {
         let mut inner = self.shared.lock();
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            if !inner.has_room(rest.len()) {
-                inner.out_waiters.register(cx);
+            if !inner.may_write(self.id, rest.len(), cx) {
                 break;
             }
             match inner.write_some(self.id, None, rest) {
@@ -562,6 +574,21 @@ impl Drop for Channel {
 }
 
 impl Inner {
+    /// Whether a piece of this size may go out on a channel, or there is an error to be had at once. If
+    /// neither, the task is woken when that changes.
+    fn may_write(&mut self, id: u32, size: usize, cx: &Context<'_>) -> bool {
+        if self.has_room(size) {
+            return true;
+        }
+        let Some(channel) = self.channels.get_mut(&id) else { return true };
+        if channel.close_sent || channel.close_received {
+            return true;
+        }
+        channel.senders.register(cx);
+        self.out_waiters.register(cx);
+        false
+    }
+
     /// Sends as much as the peer's window and packet size allow; 0 when the window is shut.
     fn write_some(&mut self, id: u32, kind: Option<u32>, data: &[u8]) -> Result<usize, Closed> {
         if let Some(closed) = self.closed() {
@@ -663,9 +690,8 @@ mod tests {
     #[test]
     fn a_stream_number_for_every_byte_is_refused_before_it_fills_memory() {
         let mut channel = open();
-        let refused = (0..100_000).find(|kind| {
-            channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err()
-        });
+        let refused =
+            (0..100_000).find(|kind| channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err());
         assert_eq!(refused, Some(8 * 1024));
     }
 }

@@ -1,11 +1,18 @@
 //! Peers that break the rules: one end of the engine is made to say what it never says by itself.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::duplex;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::sync::watch;
 
 use super::wire::{Put, message};
 use super::*;
+use crate::domain::Ending;
+use crate::relay;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,7 +38,7 @@ fn fresh_key() -> TestKey {
 fn server_config() -> ServerConfig {
     let key = HostKey::generate("test").expect("host key");
     ServerConfig {
-        identity: ServerIdentity { key: std::sync::Arc::new(key), certificate: None },
+        identity: ServerIdentity { key: Arc::new(key), certificate: None },
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     }
@@ -41,23 +48,97 @@ async fn patiently<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.expect("finished in time")
 }
 
+/// A stream whose reader can be stopped: a peer that is alive and reads nothing.
+struct Stoppable {
+    stream: DuplexStream,
+    stopped: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Stoppable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Stoppable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// Both ends after the key exchange, before the login.
 async fn strangers(server: ServerConfig, client: ClientConfig) -> (Unverified, Unauthenticated) {
+    let (unverified, unauthenticated, _) = stoppable_strangers(server, client).await;
+    (unverified, unauthenticated)
+}
+
+/// And what stops the server from reading.
+async fn stoppable_strangers(
+    server: ServerConfig,
+    client: ClientConfig,
+) -> (Unverified, Unauthenticated, Arc<AtomicBool>) {
     let (near, far) = duplex(64 * 1024);
+    let stopped = Arc::new(AtomicBool::new(false));
+    let far = Stoppable { stream: far, stopped: Arc::clone(&stopped) };
     let (near, far) = patiently(async { tokio::join!(connect(near, &client), accept(far, &server)) }).await;
-    (near.expect("keys exchanged"), far.expect("keys exchanged"))
+    (near.expect("keys exchanged"), far.expect("keys exchanged"), stopped)
 }
 
 /// Both ends of an open connection, client first.
 async fn pair_of(server: ServerConfig, client: ClientConfig) -> (Connection, Connection) {
-    let (unverified, unauthenticated) = strangers(server, client).await;
+    let (client, server, _) = stoppable_pair(server, client).await;
+    (client, server)
+}
+
+/// And what stops the server from reading.
+async fn stoppable_pair(
+    server: ServerConfig,
+    client: ClientConfig,
+) -> (Connection, Connection, Arc<AtomicBool>) {
+    let (unverified, unauthenticated, stopped) = stoppable_strangers(server, client).await;
     let key = fresh_key();
     let let_in = async {
         unauthenticated.next().await.expect("a request");
         unauthenticated.succeed()
     };
-    let (near, far) = patiently(async { tokio::join!(unverified.authenticate("someone", &key), let_in) }).await;
-    (near.expect("let in"), far)
+    let (near, far) =
+        patiently(async { tokio::join!(unverified.authenticate("someone", &key), let_in) }).await;
+    (near.expect("let in"), far, stopped)
+}
+
+/// A session channel, both ends.
+async fn session_on(client: &Connection, server: &Connection) -> (Channel, Channel) {
+    let accepted = async {
+        match server.next().await.expect("an event") {
+            ConnectionEvent::Open(asked) => asked.accept(),
+            ConnectionEvent::Global(_) => panic!("a channel was asked for"),
+        }
+    };
+    let (near, far) = patiently(async { tokio::join!(client.open(&ChannelKind::Session), accepted) }).await;
+    (near.expect("opened"), far)
+}
+
+fn pending(connection: &Connection) -> usize {
+    connection.shared.lock().transport.writer.pending().len()
 }
 
 async fn pair() -> (Connection, Connection) {
@@ -98,4 +179,48 @@ async fn a_peer_cannot_confirm_or_refuse_the_channel_that_it_asks_for_itself() {
             }
         }
     }
+}
+
+/// A client's requests on a running program, while the target does as `target_does`; the most that waited on
+/// the way to the target, and how the relay ended.
+async fn relay_requests(stop_target: bool, want_reply: bool, count: usize, size: usize) -> (usize, Ending) {
+    let (client, entry) = pair().await;
+    let (exit, target, stopped) = stoppable_pair(server_config(), ClientConfig::default()).await;
+    let (program, from_client) = session_on(&client, &entry).await;
+    let (to_target, _unread) = session_on(&exit, &target).await;
+    stopped.store(stop_target, Ordering::Relaxed);
+    let activity = relay::Activity::default();
+    let (_orders, stop) = watch::channel(None);
+    let mut most = 0;
+    let flood = async {
+        for _ in 0..count {
+            program.room().await;
+            drop(program.request("signal", want_reply, &vec![0; size]));
+            tokio::task::yield_now().await;
+            most = most.max(pending(&exit));
+        }
+        std::future::pending::<()>().await;
+    };
+    let relayed = relay::run(&from_client, &to_target, &activity, stop);
+    let ending = patiently(async {
+        tokio::select! {
+            outcome = relayed => outcome.ending,
+            () = flood => unreachable!("it is pending"),
+        }
+    })
+    .await;
+    (most, ending)
+}
+
+#[tokio::test]
+async fn requests_do_not_pile_up_before_a_target_that_does_not_read() {
+    let (most, ending) = relay_requests(true, false, 400, 100_000).await;
+    assert!(most < 2 << 20, "{most} bytes waited");
+    assert_eq!(ending, Ending::ClientLeft, "the client was cut off for what it sent");
+}
+
+#[tokio::test]
+async fn requests_do_not_pile_up_before_a_target_that_does_not_answer() {
+    let (_, ending) = relay_requests(false, true, 5000, 0).await;
+    assert_eq!(ending, Ending::ClientLeft, "the client was cut off for what it sent");
 }
