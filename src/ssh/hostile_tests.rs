@@ -224,3 +224,21 @@ async fn requests_do_not_pile_up_before_a_target_that_does_not_answer() {
     let (_, ending) = relay_requests(false, true, 5000, 0).await;
     assert_eq!(ending, Ending::ClientLeft, "the client was cut off for what it sent");
 }
+
+#[tokio::test]
+async fn pings_during_a_key_exchange_that_is_never_finished_do_not_fill_memory() {
+    let (client, server) = pair().await;
+    // The server has offered new keys; its peer goes on as if it had not heard.
+    server.shared.lock().transport.start_exchange().expect("offered");
+    for _ in 0..200 {
+        let mut ping = message(numbers::PING);
+        ping.string(&[0; 100_000]);
+        server.shared.lock().send(&ping, &[]);
+        if server.is_closed() {
+            break;
+        }
+    }
+    let error = protocol_error(&server).await;
+    assert!(error.contains("during a key exchange"), "{error}");
+    drop(client);
+}

@@ -123,6 +123,8 @@ enum Exchange {
 /// Messages of upper layers that wait for an exchange to end. Replies and window adjustments only,
 /// since data waits with its sender; a peer that provokes more is cut off.
 const HELD_MAX: usize = 8192;
+/// And in bytes: a pong is as long as its ping.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 const IDENT_MAX: usize = 255;
 /// RFC 4253 §4.2 lets a server send lines before its identification.
 const PREAMBLE_MAX: usize = 8 * 1024;
@@ -141,6 +143,7 @@ pub(super) struct Transport {
     exchange: Exchange,
     outgoing_held: bool,
     held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
     strict: bool,
     session_id: Option<Vec<u8>>,
     peer_host_key: Option<Bytes>,
@@ -190,6 +193,7 @@ impl Transport {
             exchange: Exchange::Idle,
             outgoing_held: false,
             held: VecDeque::new(),
+            held_bytes: 0,
             strict: false,
             session_id: None,
             peer_host_key: None,
@@ -229,7 +233,8 @@ impl Transport {
         if !self.outgoing_held {
             return self.writer.put(head, body);
         }
-        if self.held.len() >= HELD_MAX {
+        self.held_bytes += head.len() + body.len();
+        if self.held.len() >= HELD_MAX || self.held_bytes > HELD_BYTES_MAX {
             return Err(ProtocolError("too much was asked for during a key exchange"));
         }
         self.held.push_back([head, body].concat());
@@ -478,6 +483,7 @@ impl Transport {
         self.outgoing_held = false;
         self.exchanged_at = Instant::now();
         self.session_id = Some(session_id);
+        self.held_bytes = 0;
         // Nothing of an upper layer exists before the first exchange ends, so only EXT_INFO is held then.
         while let Some(payload) = self.held.pop_front() {
             self.writer.put(&payload, &[])?;
