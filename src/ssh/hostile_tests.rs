@@ -242,3 +242,31 @@ async fn pings_during_a_key_exchange_that_is_never_finished_do_not_fill_memory()
     assert!(error.contains("during a key exchange"), "{error}");
     drop(client);
 }
+
+struct Panicking;
+
+impl AsyncRead for Panicking {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        panic!("a defect of the stream")
+    }
+}
+
+impl AsyncWrite for Panicking {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_panics_ends_its_connection_for_everyone() {
+    let error = patiently(accept(Panicking, &server_config())).await.expect_err("there is no connection");
+    assert_eq!(*error.0, CloseReason::Local);
+}
