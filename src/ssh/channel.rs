@@ -325,7 +325,7 @@ impl ChannelState {
     /// What to add to the peer's window, if it is time: half of it is used up and has been read.
     /// A reader that keeps up earns its channel a larger window.
     fn credit(&mut self) -> Option<u32> {
-        if self.uncredited < self.window_target / 2 || self.close_received {
+        if self.uncredited < self.window_target / 2 || self.close_received || self.close_sent {
             return None;
         }
         let mut credit = self.uncredited;
@@ -693,5 +693,15 @@ mod tests {
         let refused =
             (0..100_000).find(|kind| channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err());
         assert_eq!(refused, Some(8 * 1024));
+    }
+
+    /// RFC 4254 §5.3: after CLOSE nothing more is sent on a channel.
+    #[test]
+    fn no_window_is_given_after_our_close() {
+        let mut channel = open();
+        channel.take_data(None, Bytes::from(vec![0; WINDOW_START as usize])).expect("within the window");
+        channel.close_sent = true;
+        assert!(channel.pop().is_some());
+        assert_eq!(channel.credit(), None);
     }
 }
