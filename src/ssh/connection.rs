@@ -426,7 +426,7 @@ impl Inner {
             (numbers::USERAUTH_REQUEST, Stage::Open) => Ok(()),
             (80..=127, Stage::Open) => Ok(self.on_connection_message(number, payload)?),
             (_, Stage::Open) => {
-                self.send(message(numbers::UNIMPLEMENTED).uint32(0), &[]);
+                self.send(&self.transport.unimplemented(), &[]);
                 Ok(())
             }
             (_, Stage::Exchange | Stage::ServerAuth(_) | Stage::ClientAuth(_)) => {
@@ -450,7 +450,7 @@ impl Inner {
             numbers::CHANNEL_OPEN => self.on_open(fields),
             91..=100 => self.on_channel_message(number, payload, fields),
             _ => {
-                self.send(message(numbers::UNIMPLEMENTED).uint32(0), &[]);
+                self.send(&self.transport.unimplemented(), &[]);
                 Ok(())
             }
         }

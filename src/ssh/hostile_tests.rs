@@ -270,3 +270,12 @@ async fn a_driver_that_panics_ends_its_connection_for_everyone() {
     let error = patiently(accept(Panicking, &server_config())).await.expect_err("there is no connection");
     assert_eq!(*error.0, CloseReason::Local);
 }
+
+#[tokio::test]
+async fn a_message_that_means_nothing_is_answered_with_its_own_number() {
+    let (client, server) = pair().await;
+    say(&client, &message(150));
+    client.ask("keepalive@openssh.com", &[]).await.expect("answered");
+    // Numbers start at 0 with the new keys: the service, the login, the nonsense, and the question.
+    assert_eq!(server.shared.lock().transport.unimplemented(), [numbers::UNIMPLEMENTED, 0, 0, 0, 3]);
+}

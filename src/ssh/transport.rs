@@ -150,6 +150,8 @@ pub(super) struct Transport {
     negotiated: Option<Negotiated>,
     rekey: RekeyPolicy,
     exchanged_at: Instant,
+    /// Of the packet that was received last.
+    last_sequence: u32,
 }
 
 impl std::fmt::Debug for Transport {
@@ -200,6 +202,7 @@ impl Transport {
             negotiated: None,
             rekey: setup.rekey,
             exchanged_at: Instant::now(),
+            last_sequence: 0,
         };
         transport.writer.put_raw(transport.our_ident.as_bytes());
         transport.writer.put_raw(b"\r\n");
@@ -239,6 +242,13 @@ impl Transport {
         }
         self.held.push_back([head, body].concat());
         Ok(())
+    }
+
+    /// Says that the packet received last means nothing to us (RFC 4253 §11.4).
+    pub(super) fn unimplemented(&self) -> Vec<u8> {
+        let mut out = message(numbers::UNIMPLEMENTED);
+        out.uint32(self.last_sequence);
+        out
     }
 
     /// Says goodbye; the caller flushes and closes.
@@ -282,7 +292,10 @@ impl Transport {
             return Ok(None);
         }
         match self.reader.next()? {
-            Some((sequence, payload)) => self.dispatch(sequence, payload).map(Some),
+            Some((sequence, payload)) => {
+                self.last_sequence = sequence;
+                self.dispatch(sequence, payload).map(Some)
+            }
             None => Ok(None),
         }
     }
