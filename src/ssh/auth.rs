@@ -72,6 +72,8 @@ impl ServerAuth {
 /// What the server said to us.
 #[derive(Debug, Default)]
 pub(super) struct ClientAuth {
+    /// Whether we have asked to be let in: before that, nobody can answer.
+    pub(super) asked: bool,
     pub(super) refused: Option<Vec<String>>,
 }
 
@@ -112,9 +114,9 @@ impl Inner {
         let number = fields.u8()?;
         let Stage::ClientAuth(auth) = &mut self.stage else { return Ok(()) };
         match number {
-            numbers::SERVICE_ACCEPT | numbers::USERAUTH_BANNER | numbers::USERAUTH_PK_OK => {}
-            numbers::USERAUTH_SUCCESS => self.stage = Stage::Open,
-            numbers::USERAUTH_FAILURE => auth.refused = Some(fields.name_list()?),
+            numbers::SERVICE_ACCEPT | numbers::USERAUTH_BANNER => {}
+            numbers::USERAUTH_SUCCESS if auth.asked => self.stage = Stage::Open,
+            numbers::USERAUTH_FAILURE if auth.asked => auth.refused = Some(fields.name_list()?),
             _ => return Err(ProtocolError("an authentication message out of turn")),
         }
         self.waiters.wake();

@@ -90,6 +90,9 @@ impl Unverified {
     ) -> Result<Connection, ClientAuthError> {
         {
             let mut inner = self.connection.shared.lock();
+            if let Stage::ClientAuth(auth) = &mut inner.stage {
+                auth.asked = true;
+            }
             let request = signed_request(inner.transport.session_id(), login, key);
             inner.send(&request, &[]);
         }

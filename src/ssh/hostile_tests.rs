@@ -125,6 +125,13 @@ async fn stoppable_pair(
     (near.expect("let in"), far, stopped)
 }
 
+async fn protocol_error_of(shared: &super::connection::Shared) -> String {
+    let never = shared.wait_for(|_| None::<()>);
+    let closed = patiently(never).await.expect_err("nothing is looked for");
+    assert!(matches!(*closed.0, CloseReason::Protocol(_)), "{closed}");
+    closed.to_string()
+}
+
 /// A session channel, both ends.
 async fn session_on(client: &Connection, server: &Connection) -> (Channel, Channel) {
     let accepted = async {
@@ -151,9 +158,7 @@ fn say(connection: &Connection, message: &[u8]) {
 }
 
 async fn protocol_error(connection: &Connection) -> String {
-    let closed = patiently(connection.closed()).await;
-    assert!(matches!(*closed.0, CloseReason::Protocol(_)), "{closed}");
-    closed.to_string()
+    protocol_error_of(&connection.shared).await
 }
 
 #[tokio::test]
@@ -278,4 +283,16 @@ async fn a_message_that_means_nothing_is_answered_with_its_own_number() {
     client.ask("keepalive@openssh.com", &[]).await.expect("answered");
     // Numbers start at 0 with the new keys: the service, the login, the nonsense, and the question.
     assert_eq!(server.shared.lock().transport.unimplemented(), [numbers::UNIMPLEMENTED, 0, 0, 0, 3]);
+}
+
+#[tokio::test]
+async fn a_server_cannot_let_us_in_before_we_have_asked() {
+    for answer in [numbers::USERAUTH_SUCCESS, numbers::USERAUTH_FAILURE, numbers::USERAUTH_PK_OK] {
+        let (client, server) = strangers(server_config(), ClientConfig::default()).await;
+        let mut out = message(answer);
+        out.name_list(&["publickey"]).boolean(false);
+        server.dangerous_inner().lock().send(&out, &[]);
+        let error = protocol_error_of(client.dangerous_inner()).await;
+        assert!(error.contains("out of turn"), "{error}");
+    }
 }
