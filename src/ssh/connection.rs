@@ -32,6 +32,8 @@ const SMALL: usize = 4 * 1024;
 /// Nothing more is read while the peer leaves this much unread, in bytes.
 const OUT_STOP_READING: usize = 1024 * 1024;
 const GLOBAL_REQUESTS_MAX: usize = 64;
+/// Key exchanges before the login: each costs us a signature, and no client renews keys that early.
+const EXCHANGES_BEFORE_LOGIN_MAX: u64 = 4;
 
 /// What may be remembered for a peer, and for how long it may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -386,6 +388,11 @@ impl Inner {
         while let Some(received) = self.transport.receive()? {
             self.keepalives_unanswered = 0;
             match received {
+                Received::Nothing
+                    if !self.is_open() && self.transport.exchanges() > EXCHANGES_BEFORE_LOGIN_MAX =>
+                {
+                    return Err(ProtocolError("too many key exchanges before the login").into());
+                }
                 Received::Nothing => {}
                 Received::Ready => self.on_ready(),
                 Received::Upper(payload) => self.dispatch(&payload)?,

@@ -251,7 +251,11 @@ async fn pings_during_a_key_exchange_that_is_never_finished_do_not_fill_memory()
 struct Panicking;
 
 impl AsyncRead for Panicking {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         panic!("a defect of the stream")
     }
 }
@@ -295,4 +299,24 @@ async fn a_server_cannot_let_us_in_before_we_have_asked() {
         let error = protocol_error_of(client.dangerous_inner()).await;
         assert!(error.contains("out of turn"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_make_us_exchange_keys_for_ever() {
+    let (client, server) = strangers(server_config(), ClientConfig::default()).await;
+    let exchanging = async {
+        loop {
+            let mut inner = client.dangerous_inner().lock();
+            if inner.is_closed() {
+                break;
+            }
+            inner.transport.start_exchange().expect("offered");
+            inner.wake_driver();
+            drop(inner);
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(exchanging).await;
+    let error = protocol_error_of(server.dangerous_inner()).await;
+    assert!(error.contains("too many key exchanges"), "{error}");
 }

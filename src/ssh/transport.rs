@@ -152,6 +152,8 @@ pub(super) struct Transport {
     exchanged_at: Instant,
     /// Of the packet that was received last.
     last_sequence: u32,
+    /// Key exchanges so far.
+    exchanges: u64,
 }
 
 impl std::fmt::Debug for Transport {
@@ -203,11 +205,17 @@ impl Transport {
             rekey: setup.rekey,
             exchanged_at: Instant::now(),
             last_sequence: 0,
+            exchanges: 0,
         };
         transport.writer.put_raw(transport.our_ident.as_bytes());
         transport.writer.put_raw(b"\r\n");
         transport.start_exchange()?;
         Ok(transport)
+    }
+
+    /// Key exchanges that the peer has taken part in.
+    pub(super) fn exchanges(&self) -> u64 {
+        self.exchanges
     }
 
     pub(super) fn session_id(&self) -> &[u8] {
@@ -354,6 +362,7 @@ impl Transport {
 
     fn on_kexinit(&mut self, sequence: u32, payload: Bytes) -> Result<(), CloseReason> {
         let theirs = KexInit::parse(&payload)?;
+        self.exchanges += 1;
         let our_kexinit = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
             Exchange::Idle => self.offer()?,
             Exchange::Offered(init) => init,
@@ -400,6 +409,11 @@ impl Transport {
             (Exchange::AwaitShare(mut run), _) if run.skip => {
                 run.skip = false;
                 self.exchange = Exchange::AwaitShare(run);
+                Ok(())
+            }
+            (Exchange::AwaitReply(mut run, share), _) if run.skip => {
+                run.skip = false;
+                self.exchange = Exchange::AwaitReply(run, share);
                 Ok(())
             }
             (Exchange::AwaitShare(run), numbers::KEX_ECDH_INIT) => self.answer(&run, fields.string()?),
