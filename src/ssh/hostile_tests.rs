@@ -320,3 +320,16 @@ async fn a_stranger_cannot_make_us_exchange_keys_for_ever() {
     let error = protocol_error_of(server.dangerous_inner()).await;
     assert!(error.contains("too many key exchanges"), "{error}");
 }
+
+#[tokio::test]
+async fn login_requests_that_wait_are_bounded_in_bytes() {
+    let (client, server) = strangers(server_config(), ClientConfig::default()).await;
+    for _ in 0..10 {
+        let mut out = message(numbers::USERAUTH_REQUEST);
+        out.string(b"someone").string(b"ssh-connection").string(b"publickey").boolean(false);
+        out.string(b"ssh-ed25519").string(&[0; 60_000]);
+        client.dangerous_inner().lock().send(&out, &[]);
+    }
+    let error = protocol_error_of(server.dangerous_inner()).await;
+    assert!(error.contains("too many authentication requests"), "{error}");
+}
