@@ -535,7 +535,8 @@ impl Channel {
         let (reply, answer) = oneshot::channel();
         let mut inner = self.shared.lock();
         let Some(channel) = inner.channels.get_mut(&self.id) else { return answer };
-        if channel.close_sent {
+        // A peer that has closed answers nothing; how a program ended it may still be told.
+        if channel.close_sent || (want_reply && channel.close_received) {
             return answer;
         }
         if want_reply {

@@ -333,3 +333,12 @@ async fn login_requests_that_wait_are_bounded_in_bytes() {
     let error = protocol_error_of(server.dangerous_inner()).await;
     assert!(error.contains("too many authentication requests"), "{error}");
 }
+
+#[tokio::test]
+async fn who_asks_a_channel_that_its_peer_has_closed_learns_that_there_is_no_answer() {
+    let (client, server) = pair().await;
+    let (near, far) = session_on(&client, &server).await;
+    far.close();
+    patiently(near.closed()).await;
+    patiently(near.request("exec", true, &[])).await.expect_err("no answer will come");
+}
