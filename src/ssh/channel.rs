@@ -138,6 +138,8 @@ pub(super) struct ChannelState {
     inbox_bytes: usize,
     inbox_requests: usize,
     inbox_request_bytes: usize,
+    /// Requests that want a reply and have none yet.
+    replies_due: usize,
     eof_sent: bool,
     eof_received: bool,
     pub(super) close_sent: bool,
@@ -163,6 +165,7 @@ impl ChannelState {
             inbox_bytes: 0,
             inbox_requests: 0,
             inbox_request_bytes: 0,
+            replies_due: 0,
             eof_sent: false,
             eof_received: false,
             close_sent: false,
@@ -255,9 +258,15 @@ impl ChannelState {
         if self.inbox_requests > REQUESTS_MAX || self.inbox_request_bytes > REQUEST_BYTES_MAX {
             return Err(ProtocolError("too many requests wait on one channel"));
         }
+        self.replies_due += usize::from(request.want_reply);
         self.inbox.push_back(Item::Request(request));
         self.receivers.wake();
         Ok(())
+    }
+
+    /// Whether the peer waits for our reply to an earlier request.
+    pub(super) fn owes_reply(&self) -> bool {
+        self.replies_due > 0
     }
 
     pub(super) fn take_reply(&mut self, success: bool) {
@@ -551,10 +560,11 @@ impl Channel {
     /// Answers the oldest request that wanted a reply.
     pub fn reply(&self, success: bool) {
         let mut inner = self.shared.lock();
-        let Some(channel) = inner.channels.get(&self.id) else { return };
+        let Some(channel) = inner.channels.get_mut(&self.id) else { return };
         if channel.close_sent {
             return;
         }
+        channel.replies_due = channel.replies_due.saturating_sub(1);
         let number = if success { numbers::CHANNEL_SUCCESS } else { numbers::CHANNEL_FAILURE };
         let remote_id = channel.remote_id;
         inner.send(message(number).uint32(remote_id), &[]);

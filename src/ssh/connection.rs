@@ -609,9 +609,10 @@ impl Inner {
                 let want_reply = fields.boolean()?;
                 // A sign of life is given at once, whether or not anyone reads this channel: sshd asks
                 // for one here (ClientAliveInterval), and a stalled reader must not cost the connection.
-                if name == "keepalive@openssh.com" {
+                // Only a reply that is due before it comes first (RFC 4254 §5.4).
+                if name == "keepalive@openssh.com" && !channel.owes_reply() {
                     let remote_id = channel.remote_id;
-                    if want_reply {
+                    if want_reply && !channel.close_sent {
                         self.send(message(numbers::CHANNEL_FAILURE).uint32(remote_id), &[]);
                     }
                     return Ok(());

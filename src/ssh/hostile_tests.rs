@@ -342,3 +342,19 @@ async fn who_asks_a_channel_that_its_peer_has_closed_learns_that_there_is_no_ans
     patiently(near.closed()).await;
     patiently(near.request("exec", true, &[])).await.expect_err("no answer will come");
 }
+
+#[tokio::test]
+async fn a_sign_of_life_is_not_taken_for_the_answer_to_an_earlier_request() {
+    let (client, server) = pair().await;
+    let (near, far) = session_on(&client, &server).await;
+    let exec = near.request("exec", true, &[]);
+    let alive = near.request("keepalive@openssh.com", true, &[]);
+    patiently(far.recv_request()).await.expect("the exec");
+    client.ask("keepalive@openssh.com", &[]).await.expect("both have arrived");
+    far.reply(true);
+    patiently(far.recv_request()).await.expect("the sign of life, behind it");
+    far.reply(false);
+    assert_eq!((patiently(exec).await, patiently(alive).await), (Ok(true), Ok(false)));
+    let idle = near.request("keepalive@openssh.com", true, &[]);
+    assert_eq!(patiently(idle).await, Ok(false), "at once where nothing is due");
+}
