@@ -141,6 +141,19 @@ impl Bastion {
     }
 }
 
+/// A password guesser, or one who keeps asking: nothing is signed, so no attempt is counted as failed.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_cannot_go_on_asking_for_the_whole_grace_time() {
+    let bastion = Bastion::new();
+    let (stranger, task) = bastion.stranger().await;
+    for _ in 0..100 {
+        stranger.dangerous_ask("alice", "password");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::timeout(GRACE / 2, task).await.expect("ended before the grace time").expect("no panic");
+    assert!(bastion.last_line().contains("too many attempts"), "{}", bastion.last_line());
+}
+
 #[tokio::test(start_paused = true)]
 async fn shutting_down_ends_a_connection_on_whose_channel_nothing_is_asked() {
     let bastion = Bastion::new();
