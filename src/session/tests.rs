@@ -17,7 +17,8 @@ use crate::policy::{Permit, Policy};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
 use crate::ssh::{
-    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, RekeyPolicy, Signer, Unverified,
+    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, RekeyPolicy, ServerConfig, ServerIdentity,
+    Signer, Unverified,
 };
 use crate::target::Inventory;
 use crate::tasks::Tasks;
@@ -178,4 +179,29 @@ async fn shutting_down_does_not_wait_for_strangers() {
     task.await.expect("no panic");
     assert!(begun.elapsed() < GRACE);
     assert!(bastion.last_line().contains("shutting-down"), "{}", bastion.last_line());
+}
+
+/// A client's and a server's end of an open connection.
+pub(super) async fn connected() -> (Connection, Connection) {
+    let (near, far) = duplex(64 * 1024);
+    let key = Key(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"));
+    let config = ServerConfig {
+        identity: ServerIdentity {
+            key: Arc::new(HostKey::generate("target").expect("key")),
+            certificate: None,
+        },
+        rekey: RekeyPolicy::default(),
+        limits: Limits::default(),
+    };
+    let config_of_client = ClientConfig::default();
+    let client = async {
+        let unverified = ssh::connect(near, &config_of_client).await.expect("keys exchanged");
+        unverified.authenticate("someone", &key).await.expect("let in")
+    };
+    let server = async {
+        let unauthenticated = ssh::accept(far, &config).await.expect("keys exchanged");
+        unauthenticated.next().await.expect("a request");
+        unauthenticated.succeed()
+    };
+    tokio::join!(client, server)
 }
