@@ -177,6 +177,13 @@ impl ChannelState {
         }
     }
 
+    /// About how many bytes a peer makes us remember here.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let items = self.inbox.len() * std::mem::size_of::<Item>();
+        self.inbox_bytes + self.inbox_request_bytes + items + self.replies.len() * 32
+    }
+
     pub(super) fn wake(&mut self) {
         self.receivers.wake();
         self.senders.wake();

@@ -310,6 +310,22 @@ impl Inner {
         self.closed.is_some()
     }
 
+    /// About how many bytes a peer makes us remember.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let channels: usize = self.channels.values().map(|channel| 200 + channel.footprint()).sum();
+        let event = |event: &Event| match event {
+            Event::Open { kind: ChannelKind::Session, .. } => 0,
+            Event::Open { kind: ChannelKind::DirectTcpip { host, originator, .. }, .. } => {
+                host.len() + originator.len()
+            }
+            Event::Open { kind: ChannelKind::Other { name, payload }, .. }
+            | Event::Global { name, payload, .. } => name.len() + payload.len(),
+        };
+        let events: usize = self.events.iter().map(|each| 100 + event(each)).sum();
+        channels + events + self.global_due.len() * 64 + self.transport.footprint()
+    }
+
     pub(super) fn closed(&self) -> Option<Closed> {
         self.closed.clone().map(Closed)
     }

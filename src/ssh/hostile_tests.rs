@@ -16,7 +16,7 @@ use crate::relay;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct TestKey(aws_lc_rs::signature::Ed25519KeyPair);
+pub(super) struct TestKey(aws_lc_rs::signature::Ed25519KeyPair);
 
 impl Signer for TestKey {
     fn public_blob(&self) -> Vec<u8> {
@@ -31,11 +31,11 @@ impl Signer for TestKey {
     }
 }
 
-fn fresh_key() -> TestKey {
+pub(super) fn fresh_key() -> TestKey {
     TestKey(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"))
 }
 
-fn server_config() -> ServerConfig {
+pub(super) fn server_config() -> ServerConfig {
     let key = HostKey::generate("test").expect("host key");
     ServerConfig {
         identity: ServerIdentity { key: Arc::new(key), certificate: None },
@@ -44,7 +44,7 @@ fn server_config() -> ServerConfig {
     }
 }
 
-async fn patiently<T>(work: impl Future<Output = T>) -> T {
+pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.expect("finished in time")
 }
 
@@ -86,7 +86,7 @@ impl AsyncWrite for Stoppable {
 }
 
 /// Both ends after the key exchange, before the login.
-async fn strangers(server: ServerConfig, client: ClientConfig) -> (Unverified, Unauthenticated) {
+pub(super) async fn strangers(server: ServerConfig, client: ClientConfig) -> (Unverified, Unauthenticated) {
     let (unverified, unauthenticated, _) = stoppable_strangers(server, client).await;
     (unverified, unauthenticated)
 }
@@ -104,7 +104,7 @@ async fn stoppable_strangers(
 }
 
 /// Both ends of an open connection, client first.
-async fn pair_of(server: ServerConfig, client: ClientConfig) -> (Connection, Connection) {
+pub(super) async fn pair_of(server: ServerConfig, client: ClientConfig) -> (Connection, Connection) {
     let (client, server, _) = stoppable_pair(server, client).await;
     (client, server)
 }
@@ -133,7 +133,7 @@ async fn protocol_error_of(shared: &super::connection::Shared) -> String {
 }
 
 /// A session channel, both ends.
-async fn session_on(client: &Connection, server: &Connection) -> (Channel, Channel) {
+pub(super) async fn session_on(client: &Connection, server: &Connection) -> (Channel, Channel) {
     let accepted = async {
         match server.next().await.expect("an event") {
             ConnectionEvent::Open(asked) => asked.accept(),

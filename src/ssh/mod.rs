@@ -35,6 +35,8 @@ mod wire;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 pub use algorithms::Role;

@@ -213,6 +213,12 @@ impl Transport {
         Ok(transport)
     }
 
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let held: usize = self.held.iter().map(|message| message.capacity() + 24).sum();
+        held + self.writer.pending().len() + self.reader.buffer.capacity()
+    }
+
     /// Key exchanges that the peer has taken part in.
     pub(super) fn exchanges(&self) -> u64 {
         self.exchanges
