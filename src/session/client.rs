@@ -1,7 +1,7 @@
 //! One client, from its TCP connection to its end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,9 @@ use crate::ssh::{
     self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, HostCertificate,
     RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
+
+/// How long sessions may take to say goodbye at shutdown before their connection is ended.
+pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
 pub async fn serve<S: Stream>(
@@ -38,6 +41,7 @@ pub async fn serve<S: Stream>(
     if story.tell(opened).await.is_err() {
         return;
     }
+<<<<<<< HEAD
     // A task of its own: should it panic, this one still puts the ending on record (decision 0001).
     let (at_home, told) = (Arc::clone(&services), story.clone());
     let visit = tokio::spawn(async move {
@@ -52,6 +56,20 @@ pub async fn serve<S: Stream>(
         tracing::error!(connection = %id, %fault, "a connection was ended by a fault; please report this");
         (Ending::InternalFault, String::new())
     });
+=======
+    let shutdown = services.tasks.token().clone();
+    let entered = tokio::select! {
+        entered = enter(&services, &story, peer, stream) => entered,
+        () = shutdown.cancelled() => Err((Ending::ShuttingDown, String::new())),
+    };
+    let (ending, detail) = match entered {
+        Ok((guest, connection)) => {
+            logged_in();
+            host(&services, &story, guest, &connection).await
+        }
+        Err(refusal) => refusal,
+    };
+>>>>>>> review
     tracing::debug!(connection = %id, ending = ending.label(), detail, "a client's connection is over");
     let ended = Event::ConnectionEnded {
         ending,
@@ -157,7 +175,9 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                 Err(closed) => break over(&closed),
             },
             () = shutdown.cancelled() => {
-                house.ended().await;
+                // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
+                // or a jump that does not log in, ends with the connection.
+                let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
                 connection.disconnect(sentences::SHUTTING_DOWN);
                 break (Ending::ShuttingDown, String::new());
             }

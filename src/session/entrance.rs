@@ -16,10 +16,16 @@ use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenti
 
 /// A refused signature is answered this long after it came, whatever was wrong with it.
 const REFUSAL_AFTER: Duration = Duration::from_millis(20);
+<<<<<<< HEAD
 /// Questions whether a key would do; agents with many keys ask many.
 const QUERIES_MAX: u32 = 64;
 /// Questions which methods there are, and attempts with methods that there are not.
 const QUESTIONS_MAX: u32 = 8;
+=======
+/// Requests of any kind on one connection, those that cost nothing included: the question which methods
+/// there are, and whether a key would do. Agents with many keys ask many.
+const REQUESTS_MAX: u32 = 64;
+>>>>>>> review
 
 /// An authenticated client.
 #[derive(Debug)]
@@ -70,10 +76,19 @@ pub(super) async fn authenticate(
     peer: Peer,
     client: Unauthenticated,
 ) -> Result<(Guest, Connection), NotLetIn> {
+<<<<<<< HEAD
     let (mut failures, mut queries, mut questions) = (0, 0, 0);
+=======
+    let (mut failures, mut requests) = (0, 0);
+>>>>>>> review
     loop {
         let request = client.next().await?;
         let answer_at = Instant::now() + REFUSAL_AFTER;
+        requests += 1;
+        if requests > REQUESTS_MAX {
+            client.disconnect(sentences::TOO_MANY_ATTEMPTS);
+            return Err(NotLetIn::TooManyAttempts);
+        }
         let Some((algorithm, key_blob, proof)) = key_of(&request) else {
             if let AuthAttempt::Other(method) = &request.attempt {
                 story.tell(not_offered(&request, method)).await?;
@@ -107,12 +122,8 @@ pub(super) async fn authenticate(
             Verdict::Refused { label, detail } => {
                 story.tell(failed(&attempt, label, detail)).await?;
                 // A key that is only asked about costs nothing; signing with a wrong one does.
-                if proof == Proof::Asked {
-                    queries += 1
-                } else {
-                    failures += 1
-                }
-                if failures >= services.settings.auth_attempts_max || queries >= QUERIES_MAX {
+                failures += u32::from(proof != Proof::Asked);
+                if failures >= services.settings.auth_attempts_max {
                     client.disconnect(sentences::TOO_MANY_ATTEMPTS);
                     return Err(NotLetIn::TooManyAttempts);
                 }

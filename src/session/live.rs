@@ -15,7 +15,11 @@ use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
 use crate::domain::{Ending, SessionId};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
+<<<<<<< HEAD
 use crate::ssh::{ConnectionEvent, Negotiated, RefusalCode};
+=======
+use crate::ssh::{Connection, Negotiated};
+>>>>>>> review
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
 
 /// How long the channels of a session that was ordered to end may take to say so.
@@ -111,7 +115,11 @@ impl Live {
             biased;
             () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
             order = self.out_of_time() => Some(order),
+<<<<<<< HEAD
             () = self.refuse_uninvited() => None,
+=======
+            () = decline_all(&self.upstream.connection) => None,
+>>>>>>> review
             () = over.cancelled() => None,
         };
         if let Some(order) = cause {
@@ -174,6 +182,15 @@ impl Live {
             let next = tightest(session_left, idle_left).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
             tokio::time::sleep(next.max(Duration::from_millis(1))).await;
         }
+    }
+}
+
+/// Declines whatever a target asks of us, until the connection is over. It must be answered: replies go out
+/// in the order of the questions, so one that nobody answers would hold back every sign of life behind it.
+async fn decline_all(connection: &Connection) {
+    while let Ok(event) = connection.next().await {
+        // Dropping it declines it.
+        drop(event);
     }
 }
 
@@ -245,5 +262,25 @@ pub(super) fn algorithms(negotiated: Option<&Negotiated>) -> Algorithms {
         cipher_server_to_client: name(|n| &n.cipher_to_client),
         mac_client_to_server: None,
         mac_server_to_client: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connected;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_of_the_target_holds_back_no_sign_of_life() {
+        let (ours, target) = connected().await;
+        let asking = async {
+            let question = target.ask("who-are-you@example.com", b"?").await;
+            (question, target.ask("keepalive@openssh.com", &[]).await)
+        };
+        let answers = tokio::select! {
+            answers = tokio::time::timeout(Duration::from_secs(20), asking) => answers.expect("answered"),
+            () = decline_all(&ours) => panic!("the connection is open"),
+        };
+        assert_eq!(answers, (Ok(false), Ok(true)));
     }
 }

@@ -13,7 +13,7 @@ use crate::policy::{Permit, Question};
 use crate::relay::{self, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
-/// How long a target may take to say whether it started a program.
+/// How long a target may take to open a channel, and then to say whether it started a program.
 const START: Duration = Duration::from_secs(60);
 /// How long a client that was refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -63,10 +63,12 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     let permit = decide(visit, prelude).await?;
     let live = visit.session(&permit).await?;
     let _present = live.channels.token();
-    let target = match live.upstream.connection.open(&ChannelKind::Session).await {
-        Ok(channel) => channel,
-        Err(OpenError::Refused(_)) => return Err(sentences::no_more_channels(permit.target())),
-        Err(OpenError::Closed(_)) => return Err(sentences::TARGET_LEFT.to_owned()),
+    let opening = live.upstream.connection.open(&ChannelKind::Session);
+    let target = match tokio::time::timeout(START, opening).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(OpenError::Refused(_))) => return Err(sentences::no_more_channels(permit.target())),
+        Ok(Err(OpenError::Closed(_))) => return Err(sentences::TARGET_LEFT.to_owned()),
+        Err(_too_slow) => return Err(sentences::TARGET_SILENT.to_owned()),
     };
     let number = visit.next_channel();
     let begun = Instant::now();

@@ -8,6 +8,8 @@ pub(super) const MAX_SESSION: &str =
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
 pub(super) const SHUTTING_DOWN: &str = "drawbridge is shutting down; connect again in a moment.";
 pub(super) const TARGET_LEFT: &str = "the target closed the connection.";
+pub(super) const TARGET_SILENT: &str =
+    "the target does not answer on the connection to it; check that its sshd is healthy and try again.";
 pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwarding; open a session, or reach an \
      instance with `ssh -J` and its name.";
 pub(super) const SESSIONS_ONLY: &str =

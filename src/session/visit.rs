@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client::GOODBYE;
 use super::entrance::Guest;
 use super::live::Live;
 use super::story::Story;
@@ -117,8 +118,9 @@ impl Visit {
                     Err(_over) => return self.end().await,
                 },
                 () = shutdown.cancelled() => {
-                    self.end().await;
-                    return connection.disconnect(sentences::SHUTTING_DOWN);
+                    let _in_time = tokio::time::timeout(GOODBYE, self.end()).await;
+                    connection.disconnect(sentences::SHUTTING_DOWN);
+                    return self.end().await;
                 }
             }
         }

@@ -26,6 +26,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Runs a connection until it is over.
 pub(super) async fn drive<S: Stream>(shared: Arc<Shared>, mut stream: S) {
+    let _told = Told(Arc::clone(&shared));
     let mut driver = Driver {
         tick: Box::pin(tokio::time::sleep(shared.lock().limits.keepalive_interval.unwrap_or(TICK))),
         read_size: READ_MIN,
@@ -36,6 +37,15 @@ pub(super) async fn drive<S: Stream>(shared: Arc<Shared>, mut stream: S) {
     shared.lock().finish(reason);
     // The peer may be gone already; closing is all that matters.
     let _ended = tokio::time::timeout(GOODBYE, stream.shutdown()).await;
+}
+
+/// Tells everyone who waits for the connection that it is over, also when its driver panics or is dropped.
+struct Told(Arc<Shared>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.lock().finish(CloseReason::Local);
+    }
 }
 
 struct Driver {
