@@ -25,8 +25,8 @@ use crate::problem::Problem;
 use crate::reload::FileWatch;
 use crate::session::{self, Services};
 
+pub(crate) use build::{database, host_ca, inventory, store};
 pub use build::{directory, policy};
-pub(crate) use build::{host_ca, inventory};
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
