@@ -41,11 +41,15 @@ pub async fn serve<S: Stream>(
     if story.tell(opened).await.is_err() {
         return;
     }
-<<<<<<< HEAD
     // A task of its own: should it panic, this one still puts the ending on record (decision 0001).
     let (at_home, told) = (Arc::clone(&services), story.clone());
     let visit = tokio::spawn(async move {
-        let (guest, connection) = match enter(&at_home, &told, peer, stream).await {
+        let shutdown = at_home.tasks.token().clone();
+        let entered = tokio::select! {
+            entered = enter(&at_home, &told, peer, stream) => entered,
+            () = shutdown.cancelled() => Err((Ending::ShuttingDown, String::new())),
+        };
+        let (guest, connection) = match entered {
             Ok(entered) => entered,
             Err(refusal) => return refusal,
         };
@@ -56,20 +60,6 @@ pub async fn serve<S: Stream>(
         tracing::error!(connection = %id, %fault, "a connection was ended by a fault; please report this");
         (Ending::InternalFault, String::new())
     });
-=======
-    let shutdown = services.tasks.token().clone();
-    let entered = tokio::select! {
-        entered = enter(&services, &story, peer, stream) => entered,
-        () = shutdown.cancelled() => Err((Ending::ShuttingDown, String::new())),
-    };
-    let (ending, detail) = match entered {
-        Ok((guest, connection)) => {
-            logged_in();
-            host(&services, &story, guest, &connection).await
-        }
-        Err(refusal) => refusal,
-    };
->>>>>>> review
     tracing::debug!(connection = %id, ending = ending.label(), detail, "a client's connection is over");
     let ended = Event::ConnectionEnded {
         ending,

@@ -16,16 +16,9 @@ use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenti
 
 /// A refused signature is answered this long after it came, whatever was wrong with it.
 const REFUSAL_AFTER: Duration = Duration::from_millis(20);
-<<<<<<< HEAD
-/// Questions whether a key would do; agents with many keys ask many.
-const QUERIES_MAX: u32 = 64;
-/// Questions which methods there are, and attempts with methods that there are not.
-const QUESTIONS_MAX: u32 = 8;
-=======
 /// Requests of any kind on one connection, those that cost nothing included: the question which methods
 /// there are, and whether a key would do. Agents with many keys ask many.
 const REQUESTS_MAX: u32 = 64;
->>>>>>> review
 
 /// An authenticated client.
 #[derive(Debug)]
@@ -76,11 +69,7 @@ pub(super) async fn authenticate(
     peer: Peer,
     client: Unauthenticated,
 ) -> Result<(Guest, Connection), NotLetIn> {
-<<<<<<< HEAD
-    let (mut failures, mut queries, mut questions) = (0, 0, 0);
-=======
     let (mut failures, mut requests) = (0, 0);
->>>>>>> review
     loop {
         let request = client.next().await?;
         let answer_at = Instant::now() + REFUSAL_AFTER;
@@ -92,11 +81,6 @@ pub(super) async fn authenticate(
         let Some((algorithm, key_blob, proof)) = key_of(&request) else {
             if let AuthAttempt::Other(method) = &request.attempt {
                 story.tell(not_offered(&request, method)).await?;
-            }
-            questions += 1;
-            if questions >= QUESTIONS_MAX {
-                client.disconnect(sentences::TOO_MANY_ATTEMPTS);
-                return Err(NotLetIn::TooManyAttempts);
             }
             client.refuse();
             continue;

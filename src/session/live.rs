@@ -15,11 +15,7 @@ use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
 use crate::domain::{Ending, SessionId};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
-<<<<<<< HEAD
-use crate::ssh::{ConnectionEvent, Negotiated, RefusalCode};
-=======
-use crate::ssh::{Connection, Negotiated};
->>>>>>> review
+use crate::ssh::{Connection, ConnectionEvent, Negotiated, RefusalCode};
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
 
 /// How long the channels of a session that was ordered to end may take to say so.
@@ -115,11 +111,7 @@ impl Live {
             biased;
             () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
             order = self.out_of_time() => Some(order),
-<<<<<<< HEAD
             () = self.refuse_uninvited() => None,
-=======
-            () = decline_all(&self.upstream.connection) => None,
->>>>>>> review
             () = over.cancelled() => None,
         };
         if let Some(order) = cause {
@@ -147,22 +139,12 @@ impl Live {
         let _on_record = self.story.record(ended).await;
     }
 
-    /// A target has no business opening channels towards us or asking us for anything: refuses, on record,
-    /// until the connection is over.
+    /// A target has no business opening channels towards us: refuses, on record, until the connection is over.
     async fn refuse_uninvited(&self) {
-        while let Ok(event) = self.upstream.connection.next().await {
-            match event {
-                ConnectionEvent::Open(open) => {
-                    let event = Event::ChannelRefused {
-                        requested: Text::from(open.kind.name()),
-                        reason: Text::from("opened-by-target"),
-                    };
-                    // It does not happen in any case.
-                    let _on_record = self.story.tell(event).await;
-                    open.refuse(RefusalCode::AdministrativelyProhibited, "not asked for");
-                }
-                ConnectionEvent::Global(request) => request.fail(),
-            }
+        while let Some(kind) = next_uninvited(&self.upstream.connection).await {
+            let (requested, reason) = (Text::from(kind), Text::from("opened-by-target"));
+            // It has not happened in any case.
+            let _on_record = self.story.tell(Event::ChannelRefused { requested, reason }).await;
         }
     }
 
@@ -185,12 +167,19 @@ impl Live {
     }
 }
 
-/// Declines whatever a target asks of us, until the connection is over. It must be answered: replies go out
-/// in the order of the questions, so one that nobody answers would hold back every sign of life behind it.
-async fn decline_all(connection: &Connection) {
-    while let Ok(event) = connection.next().await {
-        // Dropping it declines it.
-        drop(event);
+/// Declines whatever a target asks of us, and refuses the next channel it opens: its kind, or nothing once the
+/// connection is over. Questions must be answered: replies go out in their order, so one that nobody answers
+/// would hold back every sign of life behind it.
+async fn next_uninvited(connection: &Connection) -> Option<String> {
+    loop {
+        match connection.next().await.ok()? {
+            ConnectionEvent::Open(open) => {
+                let kind = open.kind.name().chars().take(64).collect();
+                open.refuse(RefusalCode::AdministrativelyProhibited, "not asked for");
+                return Some(kind);
+            }
+            ConnectionEvent::Global(request) => request.fail(),
+        }
     }
 }
 
@@ -279,8 +268,17 @@ mod tests {
         };
         let answers = tokio::select! {
             answers = tokio::time::timeout(Duration::from_secs(20), asking) => answers.expect("answered"),
-            () = decline_all(&ours) => panic!("the connection is open"),
+            uninvited = next_uninvited(&ours) => panic!("{uninvited:?}"),
         };
         assert_eq!(answers, (Ok(false), Ok(true)));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_the_target_opens_is_refused_and_named() {
+        let (ours, target) = connected().await;
+        let opening = target.open(&crate::ssh::ChannelKind::Session);
+        let (refused, kind) = tokio::join!(opening, next_uninvited(&ours));
+        assert!(matches!(refused, Err(crate::ssh::OpenError::Refused(_))), "{refused:?}");
+        assert_eq!(kind.as_deref(), Some("session"));
     }
 }

@@ -55,6 +55,10 @@ impl PinBoard for NoPins {
     ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
         Box::pin(std::future::ready(Err(PinError("there are none".to_owned()))))
     }
+
+    fn seen<'a>(&'a self, _: &'a Target, _: Timestamp) -> BoxFuture<'a, Result<(), PinError>> {
+        Box::pin(std::future::ready(Err(PinError("there are none".to_owned()))))
+    }
 }
 
 struct Key(aws_lc_rs::signature::Ed25519KeyPair);

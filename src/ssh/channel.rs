@@ -31,9 +31,10 @@ pub(super) const PACKET_DATA_MAX: u32 = 32 * 1024;
 const REQUESTS_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Chunks below this size, and all once this much is unread, are copied together, so that an unread
-/// channel holds its own bytes and not the buffers of its neighbours.
-const COALESCE_BELOW: usize = 4 * 1024;
-const COALESCE_BACKLOG: usize = 64 * 1024;
+/// channel holds its own bytes and not the buffers of its neighbours. What one look at the stream brings
+/// stays uncopied.
+const COALESCE_BELOW: usize = 16 * 1024;
+const COALESCE_BACKLOG: usize = 512 * 1024;
 const COALESCED_MAX: usize = 64 * 1024;
 /// Once so many items wait, a small piece joins the last one of its own stream even where a piece of another
 /// stream came between: a byte of each in turn would hold a hundred times its size. Nothing orders two

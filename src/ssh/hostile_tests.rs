@@ -305,14 +305,15 @@ async fn a_server_cannot_let_us_in_before_we_have_asked() {
 async fn a_stranger_cannot_make_us_exchange_keys_for_ever() {
     let (client, server) = strangers(server_config(), ClientConfig::default()).await;
     let exchanging = async {
-        loop {
+        let offer = || {
             let mut inner = client.dangerous_inner().lock();
-            if inner.is_closed() {
-                break;
+            if !inner.is_closed() {
+                inner.transport.start_exchange().expect("offered");
+                inner.wake_driver();
             }
-            inner.transport.start_exchange().expect("offered");
-            inner.wake_driver();
-            drop(inner);
+            inner.is_closed()
+        };
+        while !offer() {
             tokio::task::yield_now().await;
         }
     };

@@ -19,8 +19,8 @@ use crate::ssh::{self, ClientAuthError, ClientConfig, Connection, Limits, Negoti
 
 /// How long a push that is under way is waited for once dialling has failed: its outcome belongs in the audit.
 const PUSH_LINGER: Duration = Duration::from_secs(2);
-/// Channels a target may open towards us: it has no business opening any, and is refused at once.
-const TARGET_CHANNELS_MAX: usize = 0;
+/// Channels on one upstream; those that a target opens are refused one by one, on record.
+const TARGET_CHANNELS_MAX: usize = 1024;
 
 /// An SSH connection to the target, logged in.
 #[derive(Debug)]
