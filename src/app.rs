@@ -24,6 +24,7 @@ use crate::listener::{self, Accepted, Limits, Places};
 use crate::problem::Problem;
 use crate::reload::FileWatch;
 use crate::session::{self, Services};
+use crate::tcp::PromptTcp;
 
 pub(crate) use build::{database, host_ca, inventory, store};
 pub use build::{directory, policy};
@@ -163,8 +164,8 @@ fn accept(
 /// Serves one client, on the worker that took it up.
 async fn carry(services: Arc<Services>, accepted: Accepted) {
     let Accepted { stream, peer, place } = accepted;
-    // Keys typed must not wait for company; and the stream belongs to this worker's loop from here on.
-    let ours = stream.set_nodelay(true).and_then(|()| stream.into_std()).and_then(TcpStream::from_std);
+    // The stream belongs to this worker's loop from here on.
+    let ours = stream.into_std().and_then(TcpStream::from_std).and_then(PromptTcp::new);
     match ours {
         Ok(stream) => {
             let place = Arc::new(place);
