@@ -7,12 +7,15 @@ use jiff::Timestamp;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
+use super::entrance::Guest;
+use super::story::Story;
+use super::visit::Errand;
 use super::{Peer, Services, Settings, serve};
-use crate::audit::{Collected, Log};
-use crate::auth::{Directory, IdentitySources};
+use crate::audit::{Collected, Log, Way};
+use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
 use crate::credential::{BoxFuture, EphemeralKey, InjectError, Injected, Injector};
-use crate::domain::Target;
+use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, Target, UserName};
 use crate::policy::{Permit, Policy};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
@@ -75,16 +78,23 @@ impl Signer for Key {
     }
 }
 
+fn peer() -> Peer {
+    Peer {
+        client: "192.0.2.7:1234".parse().expect("an address"),
+        listener: "192.0.2.1:22".parse().expect("an address"),
+    }
+}
+
 /// A bastion that knows Alice, and no instances.
-struct Bastion {
-    services: Arc<Services>,
+pub(super) struct Bastion {
+    pub(super) services: Arc<Services>,
     audit: Collected,
     alice: Key,
     _files: Workshop,
 }
 
 impl Bastion {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let files = Workshop::new();
         let alice = Key(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"));
         let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
@@ -124,11 +134,7 @@ impl Bastion {
     /// A client's end of a connection, and the task that serves the other.
     fn stream(&self) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(64 * 1024);
-        let peer = Peer {
-            client: "192.0.2.7:1234".parse().expect("an address"),
-            listener: "192.0.2.1:22".parse().expect("an address"),
-        };
-        (near, tokio::spawn(serve(Arc::clone(&self.services), peer, far, || ())))
+        (near, tokio::spawn(serve(Arc::clone(&self.services), peer(), far, || ())))
     }
 
     async fn stranger(&self) -> (Unverified, JoinHandle<()>) {
@@ -139,6 +145,32 @@ impl Bastion {
     async fn alice(&self) -> (Connection, JoinHandle<()>) {
         let (unverified, task) = self.stranger().await;
         (unverified.authenticate("alice", &self.alice).await.expect("let in"), task)
+    }
+
+    /// Alice's way to a target.
+    pub(super) fn errand(&self, target: &str) -> Errand {
+        let identity = Identity {
+            user: UserName::parse("alice").expect("a name"),
+            groups: Vec::new(),
+            auth: AuthMethod::PublicKey {
+                fingerprint: Fingerprint::of_blob(&self.alice.public_blob()),
+                algorithm: "ssh-ed25519".to_owned(),
+            },
+            client_addr: peer().client.ip(),
+        };
+        let guest = Guest {
+            identity: Arc::new(identity),
+            extensions: Extensions::WITHOUT_CERTIFICATE,
+            ssh_user: "alice".to_owned(),
+            peer: peer(),
+        };
+        Errand {
+            story: Story::of_connection(&self.services, ConnectionId::fresh()),
+            guest: Arc::new(guest),
+            target: Arc::new(crate::target::testing::target(target, 1)),
+            login: Login::parse("ec2-user").expect("a login"),
+            way: Way::Direct,
+        }
     }
 
     fn last_line(&self) -> String {

@@ -161,3 +161,25 @@ impl Visit {
         self.tasks.wait().await;
     }
 }
+
+impl Drop for Visit {
+    /// Whoever held it may have panicked: its sessions end all the same.
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Bastion;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_sessions_of_a_visit_that_was_lost_to_a_panic_end() {
+        let bastion = Bastion::new();
+        let visit = Visit::new(&bastion.services, bastion.errand("web-1"));
+        let of_a_session = visit.over.child_token();
+        drop(visit);
+        assert!(of_a_session.is_cancelled());
+    }
+}
