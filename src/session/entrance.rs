@@ -42,6 +42,14 @@ impl Guest {
     }
 }
 
+/// Puts on record that a guest's access is gone, whatever they asked for; answers what they are told.
+pub(super) async fn withdrawn(story: &Story, requested: &str) -> String {
+    let (requested, reason) = (Text::from(requested), Text::from("access-withdrawn"));
+    // It does not happen in any case.
+    let _on_record = story.tell(Event::ChannelRefused { requested, reason }).await;
+    sentences::WITHDRAWN.to_owned()
+}
+
 /// Why nobody was let in.
 #[derive(Debug)]
 pub(super) enum NotLetIn {

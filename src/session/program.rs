@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::entrance;
 use super::prelude::{self, Prelude};
 use super::visit::Visit;
 use super::{Services, sentences};
@@ -102,7 +103,9 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
 async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
     let errand = &visit.errand;
     // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
-    let identity = errand.guest.as_of_now(&visit.services).map_err(|_| sentences::WITHDRAWN.to_owned())?;
+    let Ok(identity) = errand.guest.as_of_now(&visit.services) else {
+        return Err(entrance::withdrawn(&visit.story().await, &prelude.start.name).await);
+    };
     let question = Question {
         identity: &identity,
         target: &errand.target,

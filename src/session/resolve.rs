@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Services;
-use super::entrance::Guest;
+use super::entrance::{self, Guest};
 use super::sentences;
 use super::story::Story;
 use crate::audit::{Event, Text, Unresolved, Way};
@@ -24,7 +24,13 @@ pub(super) async fn resolve(
 ) -> Result<Arc<Target>, String> {
     let unavailable = |_| sentences::AUDIT_UNAVAILABLE.to_owned();
     story.tell(Event::TargetRequested { typed: Text::from(typed), way }).await.map_err(unavailable)?;
-    let identity = guest.as_of_now(services).map_err(|_| sentences::WITHDRAWN.to_owned())?;
+    let Ok(identity) = guest.as_of_now(services) else {
+        let requested = match way {
+            Way::Jump => "direct-tcpip",
+            Way::Direct => "session",
+        };
+        return Err(entrance::withdrawn(story, requested).await);
+    };
     match find(services, &identity, typed).await {
         Found::Target(target) if target.state == "running" => Ok(target),
         Found::Target(target) => {

@@ -90,7 +90,7 @@ pub(super) struct Bastion {
     pub(super) services: Arc<Services>,
     audit: Collected,
     alice: Key,
-    _files: Workshop,
+    files: Workshop,
 }
 
 impl Bastion {
@@ -128,7 +128,7 @@ impl Bastion {
             },
             tasks: Tasks::new(),
         };
-        Self { services: Arc::new(services), audit, alice, _files: files }
+        Self { services: Arc::new(services), audit, alice, files }
     }
 
     /// A client's end of a connection, and the task that serves the other.
@@ -240,4 +240,29 @@ pub(super) async fn connected() -> (Connection, Connection) {
         unauthenticated.succeed()
     };
     tokio::join!(client, server)
+}
+
+#[tokio::test(start_paused = true)]
+async fn withdrawn_access_is_on_record_when_it_is_tried() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    let nobody = IdentitySources {
+        users_file: bastion.files.write("users.toml", "[users]\n"),
+        ..IdentitySources::default()
+    };
+    bastion.services.directory.replace_with(Directory::load(&nobody)).expect("a users file");
+    let jump = ChannelKind::DirectTcpip {
+        host: "web-1".to_owned(),
+        port: 22,
+        originator: "127.0.0.1".to_owned(),
+        originator_port: 1234,
+    };
+    let _told_inside = connection.open(&jump).await.expect("a server that says why");
+    let refused = bastion.audit.named("channel-refused");
+    assert!(
+        refused
+            .iter()
+            .any(|line| line["reason"] == "access-withdrawn" && line["requested"] == "direct-tcpip"),
+        "{refused:?}"
+    );
 }
