@@ -83,8 +83,9 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     let outcome = if launch(client, &target, prelude).await {
         relay::run(client, &target, &live.activity, live.stop()).await
     } else {
+        let outcome = not_started(client);
         client.close();
-        Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending: Ending::TargetLeft }
+        outcome
     };
     live.count(&outcome);
     let ended = Event::ChannelEnded {
@@ -98,6 +99,12 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = live.story.tell(ended).await;
     Ok(())
+}
+
+/// Nothing runs: the client did not wait for it, or the target would not.
+fn not_started(client: &Channel) -> Outcome {
+    let ending = if client.is_closed() { Ending::ClientLeft } else { Ending::TargetLeft };
+    Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending }
 }
 
 async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
@@ -151,4 +158,26 @@ async fn launch(client: &Channel, target: &Channel, prelude: &Prelude) -> bool {
         let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, note)).await;
     }
     started
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connected;
+    use super::*;
+    use crate::ssh::ConnectionEvent;
+
+    #[tokio::test]
+    async fn a_program_whose_client_does_not_wait_ends_because_the_client_left() {
+        let (ours, theirs) = connected().await;
+        let accepted = async {
+            let Ok(ConnectionEvent::Open(open)) = theirs.next().await else { panic!("a channel is opened") };
+            open.accept()
+        };
+        let (peer, client) = tokio::join!(ours.open(&ChannelKind::Session), accepted);
+        let peer = peer.expect("opened");
+        assert_eq!(not_started(&client).ending, Ending::TargetLeft);
+        peer.close();
+        client.closed().await;
+        assert_eq!(not_started(&client).ending, Ending::ClientLeft);
+    }
 }
