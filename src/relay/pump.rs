@@ -32,20 +32,32 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
     let counted = Counted::default();
     let exit = Mutex::new(None);
     let ending = {
-        let to_target = pin!(to_target(client, target, activity, &counted.to_target));
+        let mut to_target = pin!(to_target(client, target, activity, &counted.to_target));
         let requests = pin!(requests(client, target));
         let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit));
         let ordered = pin!(ordered(&mut stop));
-        tokio::select! {
+        let (ending, all_passed_on) = tokio::select! {
             biased;
-            ending = to_client => ending,
-            ending = to_target => ending,
-            ending = requests => ending,
+            ending = to_client => (ending, false),
+            ending = &mut to_target => (ending, true),
+            ending = requests => (ending, false),
             (ending, sentence) = ordered => {
                 farewell(client, sentence).await;
-                ending
+                (ending, true)
             }
+        };
+        if ending == Ending::ClientLeft && !all_passed_on && !client.is_cut_off() {
+            // What the client wrote before its CLOSE still reaches the program, as it would without us.
+            let passing_on = async {
+                tokio::select! {
+                    _ = to_target => {}
+                    () = last_words(client, target, &exit) => {}
+                }
+            };
+            // A program that does not read it in time is none of this client's concern.
+            let _in_time = tokio::time::timeout(LINGER, passing_on).await;
         }
+        ending
     };
     if ending == Ending::ClientLeft && !client.is_cut_off() {
         // As without us: the client's CLOSE reaches the target, and how the program ended the client.

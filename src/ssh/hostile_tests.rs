@@ -359,3 +359,30 @@ async fn a_sign_of_life_is_not_taken_for_the_answer_to_an_earlier_request() {
     let idle = near.request("keepalive@openssh.com", true, &[]);
     assert_eq!(patiently(idle).await, Ok(false), "at once where nothing is due");
 }
+
+/// Not hostile, just brief: as with sshd, what was written before CLOSE reaches a program that reads late.
+#[tokio::test]
+async fn what_a_client_writes_before_it_closes_reaches_a_program_that_reads_late() {
+    let (client, entry) = pair().await;
+    let (exit, target) = pair_of(server_config(), ClientConfig::default()).await;
+    let (near, from_client) = session_on(&client, &entry).await;
+    let (to_target, program) = session_on(&exit, &target).await;
+    let activity = relay::Activity::default();
+    let (_orders, stop) = watch::channel(None);
+    let total = 900 * 1024;
+    let story = async {
+        near.write(bytes::Bytes::from(vec![7; total])).await.expect("written");
+        near.close();
+        from_client.closed().await;
+        tokio::task::yield_now().await;
+        let mut got = 0;
+        while let Some(ChannelEvent::Data(data)) = program.recv_data().await {
+            got += data.len();
+        }
+        program.close();
+        got
+    };
+    let relayed = relay::run(&from_client, &to_target, &activity, stop);
+    let (got, outcome) = patiently(async { tokio::join!(story, relayed) }).await;
+    assert_eq!((got, outcome.ending), (total, Ending::ClientLeft));
+}
