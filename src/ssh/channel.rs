@@ -30,11 +30,11 @@ pub(super) const PACKET_DATA_MAX: u32 = 32 * 1024;
 /// Requests that may wait unread on a channel, in number and in bytes.
 const REQUESTS_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
-/// Chunks below this size, and all once this much is unread, are copied together, so that an unread
-/// channel holds its own bytes and not the buffers of its neighbours. What one look at the stream brings
-/// stays uncopied.
+/// Chunks below this size are copied together, and all chunks once this many wait unread that were not: a
+/// chunk that is not copied holds the whole buffer of the look at the stream that brought it. What one look
+/// brings stays uncopied.
 const COALESCE_BELOW: usize = 16 * 1024;
-const COALESCE_BACKLOG: usize = 512 * 1024;
+const SLICES_MAX: usize = 8;
 const COALESCED_MAX: usize = 64 * 1024;
 /// Once so many items wait, a small piece joins the last one of its own stream even where a piece of another
 /// stream came between: a byte of each in turn would hold a hundred times its size. Nothing orders two
@@ -136,7 +136,8 @@ pub(super) struct ChannelState {
     window_target: u32,
     uncredited: u32,
     inbox: VecDeque<Item>,
-    inbox_bytes: usize,
+    /// Chunks in the inbox that hold a whole buffer.
+    inbox_slices: usize,
     inbox_requests: usize,
     inbox_request_bytes: usize,
     /// Requests that want a reply and have none yet.
@@ -163,7 +164,7 @@ impl ChannelState {
             window_target: WINDOW_START,
             uncredited: 0,
             inbox: VecDeque::new(),
-            inbox_bytes: 0,
+            inbox_slices: 0,
             inbox_requests: 0,
             inbox_request_bytes: 0,
             replies_due: 0,
@@ -181,8 +182,12 @@ impl ChannelState {
     /// About how many bytes a peer makes us remember here.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
+        let data = self.inbox.iter().map(|item| match item {
+            Item::Data(_, chunk) => chunk.len(),
+            Item::Eof | Item::Request(_) => 0,
+        });
         let items = self.inbox.len() * std::mem::size_of::<Item>();
-        self.inbox_bytes + self.inbox_request_bytes + items + self.replies.len() * 32
+        data.sum::<usize>() + self.inbox_request_bytes + items + self.replies.len() * 32
     }
 
     pub(super) fn wake(&mut self) {
@@ -206,8 +211,8 @@ impl ChannelState {
     }
 
     fn push_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
-        self.inbox_bytes += data.len();
-        let chunk = if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
+        let chunk = if data.len() >= COALESCE_BELOW && self.inbox_slices < SLICES_MAX {
+            self.inbox_slices += 1;
             Chunk::Slice(data)
         } else if let Some(tail) = self.tail(kind) {
             tail.extend_from_slice(&data);
@@ -244,7 +249,7 @@ impl ChannelState {
     pub(super) fn abandon(&mut self) {
         self.abandoned = true;
         self.inbox.clear();
-        self.inbox_bytes = 0;
+        self.inbox_slices = 0;
     }
 
     /// The first one counts: a peer that repeats itself must not fill the inbox.
@@ -294,7 +299,7 @@ impl ChannelState {
     fn pop(&mut self) -> Option<ChannelEvent> {
         Some(match self.inbox.pop_front()? {
             Item::Data(kind, chunk) => {
-                self.account(chunk.len());
+                self.account(&chunk);
                 match kind {
                     None => ChannelEvent::Data(chunk.into_bytes()),
                     Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
@@ -317,7 +322,7 @@ impl ChannelState {
         let at = self.inbox.iter().position(|item| !matches!(item, Item::Request(_)))?;
         match self.inbox.remove(at)? {
             Item::Data(kind, chunk) => {
-                self.account(chunk.len());
+                self.account(&chunk);
                 Some(match kind {
                     None => ChannelEvent::Data(chunk.into_bytes()),
                     Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
@@ -334,8 +339,11 @@ impl ChannelState {
         request
     }
 
-    fn account(&mut self, taken: usize) {
-        self.inbox_bytes = self.inbox_bytes.saturating_sub(taken);
+    fn account(&mut self, chunk: &Chunk) {
+        if matches!(chunk, Chunk::Slice(_)) {
+            self.inbox_slices = self.inbox_slices.saturating_sub(1);
+        }
+        let taken = chunk.len();
         self.uncredited = self.uncredited.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
     }
 
