@@ -24,9 +24,10 @@ use crate::listener::{self, Accepted, Limits, Places};
 use crate::problem::Problem;
 use crate::reload::FileWatch;
 use crate::session::{self, Services};
+use crate::tcp::PromptTcp;
 
+pub(crate) use build::{database, host_ca, inventory, store};
 pub use build::{directory, policy};
-pub(crate) use build::{host_ca, inventory};
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -61,6 +62,9 @@ pub enum AppError {
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),
+    /// A shared service ended before it was told to.
+    #[error("a part that everything rests on has failed; see the log above")]
+    ServiceEnded,
     /// A directory could not be made.
     #[error("the data directory {path} cannot be made: {source}")]
     DataDir {
@@ -106,14 +110,21 @@ pub async fn run(
     let _nobody = ready.send(addresses);
     notify(NotifyState::Ready);
 
-    stop.cancelled().await;
+    let faulty = tokio::select! {
+        () = stop.cancelled() => false,
+        _ended = running.join_next() => true,
+    };
+    if faulty {
+        tracing::error!("a service that everything rests on has ended; stopping (decision 0001)");
+        stop.cancel();
+    }
     notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
-    running.join_all().await;
+    while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
     services.log.close().await?;
-    Ok(())
+    if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 
 async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
@@ -145,9 +156,7 @@ fn accept(
         let (workers, carrying) = (workers.clone(), Arc::clone(&services));
         running.spawn(listener::run(listener, address, places, services, stop, move |accepted| {
             let services = Arc::clone(&carrying);
-            if !workers.spawn(move || carry(services, accepted)) {
-                tracing::error!("no worker could take up a connection; it was closed");
-            }
+            workers.spawn(move || carry(services, accepted))
         }));
     }
 }
@@ -155,10 +164,15 @@ fn accept(
 /// Serves one client, on the worker that took it up.
 async fn carry(services: Arc<Services>, accepted: Accepted) {
     let Accepted { stream, peer, place } = accepted;
-    // Keys typed must not wait for company; and the stream belongs to this worker's loop from here on.
-    let ours = stream.set_nodelay(true).and_then(|()| stream.into_std()).and_then(TcpStream::from_std);
+    // The stream belongs to this worker's loop from here on.
+    let ours = stream.into_std().and_then(TcpStream::from_std).and_then(PromptTcp::new);
     match ours {
-        Ok(stream) => session::serve(services, peer, stream, || place.logged_in()).await,
+        Ok(stream) => {
+            let place = Arc::new(place);
+            let taken = Arc::clone(&place);
+            session::serve(services, peer, stream, move || taken.logged_in()).await;
+            drop(place);
+        }
         Err(error) => tracing::debug!(%error, "a client left before it was served"),
     }
 }

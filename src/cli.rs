@@ -1,15 +1,16 @@
 //! The command line: arguments in, an exit code out.
 //!
 //! What always holds: what a command says goes to the writer it was given; what went wrong is a
-//! [`CliError`] with one exit code. What the commands do belongs to other rooms; `parts` is the
-//! one place that calls them.
+//! [`CliError`] with one exit code. What the commands do belongs to other rooms; `parts` and
+//! `host_keys` are the places that call them.
 
 mod args;
+mod host_keys;
 mod parts;
 
 use std::io::{self, Write};
 
-pub use args::{Arguments, Command, PolicyCommand};
+pub use args::{Arguments, Command, HostKeysCommand, PolicyCommand};
 use args::{ConfigArgs, ExplainArgs};
 
 use crate::config::{Config, Overrides, VARIABLE_PREFIX};
@@ -89,6 +90,10 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<Exit, CliError> {
         Command::HostCa { config } => {
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)
+        }
+        Command::HostKeys { command } => {
+            let config = load(command.config())?;
+            runtime(&config)?.block_on(host_keys::run(&config, &command, out))
         }
     }
 }

@@ -29,5 +29,6 @@ pub mod ssh;
 pub mod store;
 pub mod target;
 pub mod tasks;
+pub mod tcp;
 pub mod telemetry;
 pub mod upstream;

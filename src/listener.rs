@@ -130,14 +130,15 @@ pub struct Accepted {
     pub place: Place,
 }
 
-/// Accepts until told to stop; hands every connection that gets a place to `hand_over`.
+/// Accepts until told to stop; hands every connection that gets a place to `hand_over`, which says whether
+/// it could take it.
 pub async fn run(
     listener: TcpListener,
     address: SocketAddr,
     places: Arc<Places>,
     services: Arc<Services>,
     stop: CancellationToken,
-    mut hand_over: impl FnMut(Accepted) + Send,
+    mut hand_over: impl FnMut(Accepted) -> bool + Send,
 ) {
     loop {
         let accepted = tokio::select! {
@@ -148,7 +149,11 @@ pub async fn run(
             Ok((stream, client)) => {
                 let peer = Peer { client, listener: stream.local_addr().unwrap_or(address) };
                 match places.take(client.ip()) {
-                    Ok(place) => hand_over(Accepted { stream, peer, place }),
+                    Ok(place) => {
+                        if !hand_over(Accepted { stream, peer, place }) {
+                            turn_away(&services, peer, EarlyRefusal::NoWorker).await;
+                        }
+                    }
                     Err(reason) => turn_away(&services, peer, reason).await,
                 }
             }
@@ -168,8 +173,10 @@ async fn turn_away(services: &Services, peer: Peer, reason: EarlyRefusal) {
         listener: peer.listener,
         reason,
     };
-    if let Err(error) = services.log.post(Entry::of_daemon(event)).await {
-        tracing::error!(%error, "a connection that was turned away is not on record");
+    // An audit log that is stuck must not keep the loop from the next client.
+    let post = tokio::time::timeout(AFTER_ERROR, services.log.post(Entry::of_daemon(event)));
+    if !matches!(post.await, Ok(Ok(_))) {
+        tracing::error!(client = %peer.client, "a connection that was turned away is not on record");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Makes the parts from the config.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,17 @@ pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
     Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
 }
 
+/// Where the database is.
+pub(crate) fn database(config: &Config) -> PathBuf {
+    config.data.dir.join("drawbridge.db")
+}
+
+/// What survives a restart; made at first use.
+pub(crate) async fn store(config: &Config) -> Result<Store, AppError> {
+    data_dir(config)?;
+    Ok(Store::open(&database(config)).await?)
+}
+
 fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
     HostKey::load_or_create(&config.server.host_key, "drawbridge")
 }
@@ -73,7 +85,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     let clock: SharedClock = Arc::new(SystemClock);
     let host_ca = Arc::new(host_ca(config)?);
     let host_key = Arc::new(host_key(config)?);
-    let store = Arc::new(Store::open(&config.data.dir.join("drawbridge.db")).await?);
+    let store = Arc::new(store(config).await?);
     let log = Log::open(
         &audit::Settings {
             path: config.audit.file.clone(),

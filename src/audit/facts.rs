@@ -31,10 +31,8 @@ pub enum EarlyRefusal {
     TooManyFromAddress,
     /// As many connections as may are still authenticating.
     TooManyUnauthenticated,
-    /// The client's address failed too often of late.
-    Penalised,
-    /// drawbridge takes no more connections because it is shutting down.
-    ShuttingDown,
+    /// No thread could take it up.
+    NoWorker,
 }
 
 /// Why what was typed did not lead to one instance.

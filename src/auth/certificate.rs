@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::address::source_address_allows;
 use super::failure::AuthFailure;
+use crate::domain::{CertificateFacts, Fingerprint};
 use crate::signature::wire::{Reader, WireError};
 use crate::signature::{KeyKind, PublicKey, algorithm_of, verify};
 
@@ -41,6 +42,18 @@ impl Extensions {
         permit_x11_forwarding: true,
         no_touch_required: false,
     };
+}
+
+/// What a certificate says of itself, for the audit of attempts that come to nothing: none of it is believed.
+/// Nothing when it is no certificate, or malformed.
+#[must_use]
+pub fn certificate_claims(blob: &[u8]) -> Option<CertificateFacts> {
+    let certificate = Certificate::parse(blob).ok()?;
+    Some(CertificateFacts {
+        key_id: String::from_utf8_lossy(certificate.key_id).into_owned(),
+        serial: certificate.serial,
+        ca: Fingerprint::of_blob(certificate.ca_blob),
+    })
 }
 
 /// A well-formed certificate; nothing in it has been believed.

@@ -30,7 +30,7 @@ mod revocation;
 mod users_file;
 
 pub use attempt::{Accepted, KEY_BLOB_BYTES_MAX, KeyAttempt, PublicKeyInfo, parse_public_key};
-pub use certificate::Extensions;
+pub use certificate::{Extensions, certificate_claims};
 pub use directory::{Directory, IdentitySources, User};
 pub use failure::AuthFailure;
 

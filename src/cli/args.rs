@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::domain::{Action, ActionKind, Login, TargetRef, UserName};
+use crate::config::is_region;
+use crate::domain::{Action, ActionKind, InstanceId, Login, TargetRef, UserName};
 
 /// A self-hosted SSH bastion for EC2.
 #[derive(Debug, Parser)]
@@ -55,6 +56,12 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// List, forget or pin the host keys by which targets are known
+    HostKeys {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: HostKeysCommand,
+    },
 }
 
 /// What to ask the policy.
@@ -70,6 +77,82 @@ pub enum PolicyCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+}
+
+/// What to do with the pinned host keys.
+#[derive(Debug, Subcommand)]
+pub enum HostKeysCommand {
+    /// List the pinned host keys
+    List {
+        /// Where the configuration is.
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget the pinned host key of an instance
+    Forget(ForgetArgs),
+    /// Pin a host key to an instance
+    Pin(PinArgs),
+}
+
+impl HostKeysCommand {
+    pub(super) fn config(&self) -> &ConfigArgs {
+        match self {
+            Self::List { config, .. } => config,
+            Self::Forget(ForgetArgs { config, .. }) | Self::Pin(PinArgs { config, .. }) => config,
+        }
+    }
+}
+
+/// `host-keys forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// The instance's id
+    #[arg(value_name = "INSTANCE_ID", value_parser = instance_id)]
+    pub instance: InstanceId,
+    /// The number of its account, where the id is pinned in several
+    #[arg(long, value_parser = account)]
+    pub account: Option<String>,
+    /// Its region, where the id is pinned in several
+    #[arg(long, value_parser = region)]
+    pub region: Option<String>,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `host-keys pin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// The instance's id
+    #[arg(value_name = "INSTANCE_ID", value_parser = instance_id)]
+    pub instance: InstanceId,
+    /// The number of its account
+    #[arg(long, value_parser = account)]
+    pub account: String,
+    /// Its region
+    #[arg(long, value_parser = region)]
+    pub region: String,
+    /// The key.
+    #[command(flatten)]
+    pub key: KeySource,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Where a public key is; one of the two.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct KeySource {
+    /// The public key's line, such as "ssh-ed25519 AAAA…"
+    #[arg(long, value_name = "LINE")]
+    pub key: Option<String>,
+    /// A file with the public key: a .pub file, or what ssh-keyscan printed
+    #[arg(long, value_name = "PATH")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// Where the configuration is.
@@ -137,6 +220,19 @@ impl Question {
     }
 }
 
+fn instance_id(text: &str) -> Result<InstanceId, &'static str> {
+    InstanceId::parse(text).ok_or("an instance id is i- and 8 or 17 hexadecimal digits")
+}
+
+fn account(text: &str) -> Result<String, &'static str> {
+    let is_number = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.to_owned()).ok_or("an account is named by its number of 12 digits")
+}
+
+fn region(text: &str) -> Result<String, &'static str> {
+    is_region(text).then(|| text.to_owned()).ok_or("a region is named by its code, such as eu-west-1")
+}
+
 fn action_kind(text: &str) -> Result<ActionKind, String> {
     let names = || ActionKind::ALL.map(ActionKind::name).join(", ");
     ActionKind::parse(text).ok_or_else(|| format!("the actions are {}", names()))
@@ -172,6 +268,27 @@ mod tests {
         );
         assert!(question(&["--action", "exec"]).action().is_err());
         assert!(question(&["--action", "sftp", "--command", "x"]).action().is_err());
+    }
+
+    #[test]
+    fn a_key_to_pin_is_given_in_one_way_for_one_machine() {
+        let parse = |tail: &[&str]| {
+            let head = ["drawbridge", "host-keys", "pin", "i-0123456789abcdef0"];
+            Arguments::try_parse_from(head.iter().chain(tail)).map_err(|error| error.exit_code())
+        };
+        let place = ["--account", "123456789012", "--region", "eu-west-1"];
+        let with = |tail: &[&'static str]| parse(&[&place, tail].concat());
+        assert!(with(&["--key", "ssh-ed25519 AAAA"]).is_ok());
+        assert!(with(&["--key-file", "key.pub"]).is_ok());
+        for wrong in [
+            with(&[]),
+            with(&["--key", "ssh-ed25519 AAAA", "--key-file", "key.pub"]),
+            parse(&["--account", "production", "--region", "eu-west-1", "--key", "x"]),
+            parse(&["--account", "123456789012", "--region", "west\u{1b}[2J", "--key", "x"]),
+            parse(&["--region", "eu-west-1", "--key", "x"]),
+        ] {
+            assert_eq!(wrong.map(drop), Err(2));
+        }
     }
 
     #[test]

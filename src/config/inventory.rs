@@ -125,7 +125,7 @@ fn region(value: &Value) -> Result<String, Complaint> {
 }
 
 /// `eu-west-1`, `us-gov-east-1`, `eusc-de-east-1`: words of letters, then a number.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let Some((words, number)) = text.rsplit_once('-') else { return false };
     let word = |word: &str| word.len() >= 2 && word.bytes().all(|b| b.is_ascii_lowercase());
     let number_is_short = (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());

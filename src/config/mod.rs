@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use identity::{IdentityFiles, PolicyFiles};
+pub(crate) use inventory::is_region;
 pub use inventory::{AccountConfig, InventoryConfig};
 pub use server::{AuditConfig, Data, LogConfig, LogFormat, Server};
 pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};

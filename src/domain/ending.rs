@@ -45,6 +45,8 @@ pub enum Ending {
     ShuttingDown,
     /// The peer broke the protocol or a limit.
     ProtocolError,
+    /// A fault of drawbridge's own.
+    InternalFault,
 }
 
 impl Ending {
@@ -62,6 +64,7 @@ impl Ending {
             Self::AuditUnavailable => "audit-unavailable",
             Self::ShuttingDown => "shutting-down",
             Self::ProtocolError => "protocol-error",
+            Self::InternalFault => "internal-fault",
         }
     }
 }

@@ -19,7 +19,7 @@ pub type Stop = watch::Receiver<Option<(Ending, &'static str)>>;
 
 /// How long a client may take to read the last sentence.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Client requests that wait for the target's reply; more are refused.
+/// Client requests that wait for the target's reply; more are not read until it answers.
 const REPLIES_MAX: usize = 64;
 /// What a client may ask of a running program. Forwarding and a second start are not among it.
 const PASSED_ON: [&str; 5] = ["window-change", "signal", "break", "xon-xoff", "eow@openssh.com"];
@@ -32,20 +32,32 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
     let counted = Counted::default();
     let exit = Mutex::new(None);
     let ending = {
-        let to_target = pin!(to_target(client, target, activity, &counted.to_target));
+        let mut to_target = pin!(to_target(client, target, activity, &counted.to_target));
         let requests = pin!(requests(client, target));
         let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit));
         let ordered = pin!(ordered(&mut stop));
-        tokio::select! {
+        let (ending, all_passed_on) = tokio::select! {
             biased;
-            ending = to_client => ending,
-            ending = to_target => ending,
-            ending = requests => ending,
+            ending = to_client => (ending, false),
+            ending = &mut to_target => (ending, true),
+            ending = requests => (ending, false),
             (ending, sentence) = ordered => {
                 farewell(client, sentence).await;
-                ending
+                (ending, true)
             }
+        };
+        if ending == Ending::ClientLeft && !all_passed_on && !client.is_cut_off() {
+            // What the client wrote before its CLOSE still reaches the program, as it would without us.
+            let passing_on = async {
+                tokio::select! {
+                    _ = to_target => {}
+                    () = last_words(client, target, &exit) => {}
+                }
+            };
+            // A program that does not read it in time is none of this client's concern.
+            let _in_time = tokio::time::timeout(LINGER, passing_on).await;
         }
+        ending
     };
     if ending == Ending::ClientLeft && !client.is_cut_off() {
         // As without us: the client's CLOSE reaches the target, and how the program ended the client.
@@ -143,7 +155,7 @@ async fn to_client(
             }
             ChannelEvent::Request(request) => {
                 take_exit(&request, exit);
-                from_target(client, target, &request);
+                from_target(client, target, &request).await;
                 Ok(0)
             }
         };
@@ -164,7 +176,7 @@ async fn last_words(client: &Channel, target: &Channel, exit: &Mutex<Option<Exit
     while let Some(event) = target.recv().await {
         if let ChannelEvent::Request(request) = event {
             take_exit(&request, exit);
-            from_target(client, target, &request);
+            from_target(client, target, &request).await;
         }
     }
 }
@@ -176,11 +188,13 @@ fn take_exit(request: &ChannelRequest, exit: &Mutex<Option<Exit>>) {
 }
 
 /// A target says how the program ended, or that it reads no more (`eow@openssh.com`); it asks nothing.
-fn from_target(client: &Channel, target: &Channel, request: &ChannelRequest) {
+async fn from_target(client: &Channel, target: &Channel, request: &ChannelRequest) {
     if request.want_reply {
+        target.room().await;
         target.reply(false);
         return;
     }
+    client.room().await;
     drop(client.request(&request.name, false, &request.payload));
 }
 
@@ -203,30 +217,44 @@ fn read_exit(request: &ChannelRequest) -> Option<Exit> {
 }
 
 /// Passes on what a client may ask of a running program, and its answers in order (RFC 4254 §5.4).
-/// Ends only when the client closes.
+/// Ends only when the client closes. What cannot be passed on waits in the client's channel, which is bounded.
 async fn requests(client: &Channel, target: &Channel) -> Ending {
     let mut answers: VecDeque<oneshot::Receiver<bool>> = VecDeque::new();
     loop {
+        let full = answers.len() >= REPLIES_MAX;
         tokio::select! {
             biased;
             answer = next_answer(&mut answers) => client.reply(answer),
-            request = client.recv_request() => {
+            request = client.recv_request(), if !full => {
                 let Some(request) = request else { return Ending::ClientLeft };
-                let passes = PASSED_ON.contains(&request.name.as_str()) && answers.len() < REPLIES_MAX;
-                if passes {
-                    let answer = target.request(&request.name, request.want_reply, &request.payload);
-                    if request.want_reply {
-                        answers.push_back(answer);
-                    }
-                } else if request.want_reply {
-                    let (refused, answer) = oneshot::channel();
-                    // The receiver is in our hands.
-                    let _kept = refused.send(false);
+                if let Some(answer) = pass_on(client, target, &request).await {
                     answers.push_back(answer);
                 }
             }
+            () = client.closed(), if full => return Ending::ClientLeft,
         }
     }
+}
+
+/// Passes on one request, or refuses it; the answer, where one is wanted.
+async fn pass_on(
+    client: &Channel,
+    target: &Channel,
+    request: &ChannelRequest,
+) -> Option<oneshot::Receiver<bool>> {
+    let answer = if PASSED_ON.contains(&request.name.as_str()) {
+        tokio::select! {
+            () = target.room() => {}
+            () = client.closed() => return None,
+        }
+        target.request(&request.name, request.want_reply, &request.payload)
+    } else {
+        let (refused, answer) = oneshot::channel();
+        // The receiver is in our hands.
+        let _kept = refused.send(false);
+        answer
+    };
+    request.want_reply.then_some(answer)
 }
 
 async fn next_answer(answers: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {

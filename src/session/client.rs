@@ -1,7 +1,7 @@
 //! One client, from its TCP connection to its end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -20,12 +20,15 @@ use crate::ssh::{
     RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
 
+/// How long sessions may take to say goodbye at shutdown before their connection is ended.
+pub(super) const GOODBYE: Duration = Duration::from_secs(3);
+
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
 pub async fn serve<S: Stream>(
     services: Arc<Services>,
     peer: Peer,
     stream: S,
-    logged_in: impl FnOnce() + Send,
+    logged_in: impl FnOnce() + Send + 'static,
 ) {
     let id = ConnectionId::fresh();
     let story = Story::of_connection(&services, id);
@@ -38,13 +41,25 @@ pub async fn serve<S: Stream>(
     if story.tell(opened).await.is_err() {
         return;
     }
-    let (ending, detail) = match enter(&services, &story, peer, stream).await {
-        Ok((guest, connection)) => {
-            logged_in();
-            host(&services, &story, guest, &connection).await
-        }
-        Err(refusal) => refusal,
-    };
+    // A task of its own: should it panic, this one still puts the ending on record (decision 0001).
+    let (at_home, told) = (Arc::clone(&services), story.clone());
+    let visit = tokio::spawn(async move {
+        let shutdown = at_home.tasks.token().clone();
+        let entered = tokio::select! {
+            entered = enter(&at_home, &told, peer, stream) => entered,
+            () = shutdown.cancelled() => Err((Ending::ShuttingDown, String::new())),
+        };
+        let (guest, connection) = match entered {
+            Ok(entered) => entered,
+            Err(refusal) => return refusal,
+        };
+        logged_in();
+        host(&at_home, &told, guest, &connection).await
+    });
+    let (ending, detail) = visit.await.unwrap_or_else(|fault| {
+        tracing::error!(connection = %id, %fault, "a connection was ended by a fault; please report this");
+        (Ending::InternalFault, String::new())
+    });
     tracing::debug!(connection = %id, ending = ending.label(), detail, "a client's connection is over");
     let ended = Event::ConnectionEnded {
         ending,
@@ -150,7 +165,9 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                 Err(closed) => break over(&closed),
             },
             () = shutdown.cancelled() => {
-                house.ended().await;
+                // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
+                // or a jump that does not log in, ends with the connection.
+                let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
                 connection.disconnect(sentences::SHUTTING_DOWN);
                 break (Ending::ShuttingDown, String::new());
             }
@@ -166,7 +183,7 @@ struct House {
     services: Arc<Services>,
     story: Story,
     guest: Arc<Guest>,
-    direct: OnceCell<Result<Arc<Visit>, Option<String>>>,
+    direct: OnceCell<Arc<Visit>>,
     channels: TaskTracker,
 }
 
@@ -175,7 +192,7 @@ impl House {
         match open.kind.clone() {
             ChannelKind::Session => match self.direct().await {
                 Ok(visit) => visit.open(open).await,
-                Err(why) => console::serve(&self.services, &self.guest, why.clone(), open.accept()).await,
+                Err(why) => console::serve(&self.services, &self.guest, why, open.accept()).await,
             },
             ChannelKind::DirectTcpip { host, port, .. } if !self.is_direct() => {
                 let (services, story) = (Arc::clone(&self.services), self.story.clone());
@@ -204,8 +221,9 @@ impl House {
     }
 
     /// The visit that the SSH user name asks for, or why there is none; nothing to say where the name is no target.
-    async fn direct(&self) -> &Result<Arc<Visit>, Option<String>> {
-        self.direct.get_or_init(|| self.find_direct()).await
+    /// A failure is not remembered: the instance may have been started since.
+    async fn direct(&self) -> Result<&Arc<Visit>, Option<String>> {
+        self.direct.get_or_try_init(|| self.find_direct()).await
     }
 
     async fn find_direct(&self) -> Result<Arc<Visit>, Option<String>> {
@@ -233,7 +251,7 @@ impl House {
 
     /// The connection is over: its sessions end, and everything that was under way has ended on record.
     async fn ended(&self) {
-        if let Some(Ok(visit)) = self.direct.get() {
+        if let Some(visit) = self.direct.get() {
             visit.end().await;
         }
         self.channels.close();

@@ -9,15 +9,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::story::{Story, Unrecorded};
 use super::{Peer, Services, sentences};
-use crate::audit::{AuthProof, Event, SshUser, Text};
-use crate::auth::{Accepted, Extensions, KeyAttempt, parse_public_key};
+use crate::audit::{AuthProof, CertificateProof, Event, SshUser, Text};
+use crate::auth::{Accepted, AuthFailure, Extensions, KeyAttempt, certificate_claims, parse_public_key};
 use crate::domain::Identity;
 use crate::ssh::{AuthAttempt, AuthRequest, Closed, Connection, Proof, Unauthenticated};
 
 /// A refused signature is answered this long after it came, whatever was wrong with it.
 const REFUSAL_AFTER: Duration = Duration::from_millis(20);
-/// Questions whether a key would do; agents with many keys ask many.
-const QUERIES_MAX: u32 = 64;
+/// Requests of any kind on one connection, those that cost nothing included: the question which methods
+/// there are, and whether a key would do. Agents with many keys ask many.
+const REQUESTS_MAX: u32 = 64;
 
 /// An authenticated client.
 #[derive(Debug)]
@@ -27,6 +28,26 @@ pub(super) struct Guest {
     /// The user name of the outer SSH login, as it came.
     pub(super) ssh_user: String,
     pub(super) peer: Peer,
+}
+
+impl Guest {
+    /// The identity with the groups of this moment.
+    ///
+    /// # Errors
+    /// When the user, their key or its CA is gone or revoked since they logged in.
+    pub(super) fn as_of_now(&self, services: &Services) -> Result<Arc<Identity>, AuthFailure> {
+        services.directory.current().refresh(&self.identity).map(Arc::new).inspect_err(|why| {
+            tracing::warn!(user = %self.identity.user, %why, "access was withdrawn since the login");
+        })
+    }
+}
+
+/// Puts on record that a guest's access is gone, whatever they asked for; answers what they are told.
+pub(super) async fn withdrawn(story: &Story, requested: &str) -> String {
+    let (requested, reason) = (Text::from(requested), Text::from("access-withdrawn"));
+    // It does not happen in any case.
+    let _on_record = story.tell(Event::ChannelRefused { requested, reason }).await;
+    sentences::WITHDRAWN.to_owned()
 }
 
 /// Why nobody was let in.
@@ -56,11 +77,19 @@ pub(super) async fn authenticate(
     peer: Peer,
     client: Unauthenticated,
 ) -> Result<(Guest, Connection), NotLetIn> {
-    let (mut failures, mut queries) = (0, 0);
+    let (mut failures, mut requests) = (0, 0);
     loop {
         let request = client.next().await?;
         let answer_at = Instant::now() + REFUSAL_AFTER;
+        requests += 1;
+        if requests > REQUESTS_MAX {
+            client.disconnect(sentences::TOO_MANY_ATTEMPTS);
+            return Err(NotLetIn::TooManyAttempts);
+        }
         let Some((algorithm, key_blob, proof)) = key_of(&request) else {
+            if let AuthAttempt::Other(method) = &request.attempt {
+                story.tell(not_offered(&request, method)).await?;
+            }
             client.refuse();
             continue;
         };
@@ -85,12 +114,8 @@ pub(super) async fn authenticate(
             Verdict::Refused { label, detail } => {
                 story.tell(failed(&attempt, label, detail)).await?;
                 // A key that is only asked about costs nothing; signing with a wrong one does.
-                if proof == Proof::Asked {
-                    queries += 1
-                } else {
-                    failures += 1
-                }
-                if failures >= services.settings.auth_attempts_max || queries >= QUERIES_MAX {
+                failures += u32::from(proof != Proof::Asked);
+                if failures >= services.settings.auth_attempts_max {
                     client.disconnect(sentences::TOO_MANY_ATTEMPTS);
                     return Err(NotLetIn::TooManyAttempts);
                 }
@@ -137,6 +162,18 @@ fn succeeded(request: &AuthRequest, accepted: &Accepted) -> Event {
     }
 }
 
+fn not_offered(request: &AuthRequest, method: &str) -> Event {
+    Event::AuthenticationFailed {
+        ssh_user: SshUser::from(request.user.as_str()),
+        method: Text::from(method),
+        algorithm: None,
+        fingerprint: None,
+        certificate: None,
+        reason: Text::from("method-not-offered"),
+        detail: Text::from("only public keys and certificates let anyone in"),
+    }
+}
+
 fn failed(attempt: &KeyAttempt<'_>, label: &'static str, detail: String) -> Event {
     let key = parse_public_key(attempt.algorithm, attempt.key_blob).ok();
     let certificate = key.as_ref().is_some_and(|key| key.certificate);
@@ -145,8 +182,13 @@ fn failed(attempt: &KeyAttempt<'_>, label: &'static str, detail: String) -> Even
         method: Text::from(if certificate { "certificate" } else { "publickey" }),
         algorithm: Some(Text::from(attempt.algorithm)),
         fingerprint: key.map(|key| key.fingerprint),
-        certificate: None,
+        certificate: claimed(attempt.key_blob).filter(|_| certificate),
         reason: Text::from(label),
         detail: Text::from(detail),
     }
+}
+
+/// What a certificate says of itself, believed or not.
+fn claimed(key_blob: &[u8]) -> Option<CertificateProof> {
+    certificate_claims(key_blob).as_ref().map(CertificateProof::from)
 }

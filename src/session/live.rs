@@ -15,7 +15,7 @@ use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
 use crate::domain::{Ending, SessionId};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
-use crate::ssh::Negotiated;
+use crate::ssh::{Connection, ConnectionEvent, Negotiated, RefusalCode};
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
 
 /// How long the channels of a session that was ordered to end may take to say so.
@@ -111,7 +111,7 @@ impl Live {
             biased;
             () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
             order = self.out_of_time() => Some(order),
-            _ = self.upstream.connection.closed() => None,
+            () = self.refuse_uninvited() => None,
             () = over.cancelled() => None,
         };
         if let Some(order) = cause {
@@ -139,6 +139,15 @@ impl Live {
         let _on_record = self.story.record(ended).await;
     }
 
+    /// A target has no business opening channels towards us: refuses, on record, until the connection is over.
+    async fn refuse_uninvited(&self) {
+        while let Some(kind) = next_uninvited(&self.upstream.connection).await {
+            let (requested, reason) = (Text::from(kind), Text::from("opened-by-target"));
+            // It has not happened in any case.
+            let _on_record = self.story.tell(Event::ChannelRefused { requested, reason }).await;
+        }
+    }
+
     /// Waits until a limit of the permit has passed.
     async fn out_of_time(&self) -> (Ending, &'static str) {
         loop {
@@ -154,6 +163,22 @@ impl Live {
             // A later permit may tighten the limits, so it is looked at again after a while in any case.
             let next = tightest(session_left, idle_left).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
             tokio::time::sleep(next.max(Duration::from_millis(1))).await;
+        }
+    }
+}
+
+/// Declines whatever a target asks of us, and refuses the next channel it opens: its kind, or nothing once the
+/// connection is over. Questions must be answered: replies go out in their order, so one that nobody answers
+/// would hold back every sign of life behind it.
+async fn next_uninvited(connection: &Connection) -> Option<String> {
+    loop {
+        match connection.next().await.ok()? {
+            ConnectionEvent::Open(open) => {
+                let kind = open.kind.name().chars().take(64).collect();
+                open.refuse(RefusalCode::AdministrativelyProhibited, "not asked for");
+                return Some(kind);
+            }
+            ConnectionEvent::Global(request) => request.fail(),
         }
     }
 }
@@ -226,5 +251,34 @@ pub(super) fn algorithms(negotiated: Option<&Negotiated>) -> Algorithms {
         cipher_server_to_client: name(|n| &n.cipher_to_client),
         mac_client_to_server: None,
         mac_server_to_client: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connected;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_of_the_target_holds_back_no_sign_of_life() {
+        let (ours, target) = connected().await;
+        let asking = async {
+            let question = target.ask("who-are-you@example.com", b"?").await;
+            (question, target.ask("keepalive@openssh.com", &[]).await)
+        };
+        let answers = tokio::select! {
+            answers = tokio::time::timeout(Duration::from_secs(20), asking) => answers.expect("answered"),
+            uninvited = next_uninvited(&ours) => panic!("{uninvited:?}"),
+        };
+        assert_eq!(answers, (Ok(false), Ok(true)));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_the_target_opens_is_refused_and_named() {
+        let (ours, target) = connected().await;
+        let opening = target.open(&crate::ssh::ChannelKind::Session);
+        let (refused, kind) = tokio::join!(opening, next_uninvited(&ours));
+        assert!(matches!(refused, Err(crate::ssh::OpenError::Refused(_))), "{refused:?}");
+        assert_eq!(kind.as_deref(), Some("session"));
     }
 }

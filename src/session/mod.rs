@@ -23,6 +23,8 @@ mod program;
 mod resolve;
 mod sentences;
 mod story;
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use std::net::SocketAddr;

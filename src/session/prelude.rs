@@ -64,17 +64,21 @@ pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude
     }
 }
 
+/// Exactly one argument, to the last byte: what is decided on must be all that the target will read.
 fn read_start(request: &ChannelRequest) -> Option<(Action, ActionFacts)> {
-    let argument = || string(&request.payload).map_or(&[][..], |(argument, _)| argument);
+    let argument = match (request.name.as_str(), string(&request.payload)) {
+        ("shell", None) if request.payload.is_empty() => &[][..],
+        ("exec" | "subsystem", Some((argument, []))) => argument,
+        _ => return None,
+    };
     let action = match request.name.as_str() {
         "shell" => Action::Shell,
         "exec" => {
-            let command = String::from_utf8_lossy(argument()).into_owned();
-            return Some((Action::Exec { command }, ActionFacts::exec(argument())));
+            let command = String::from_utf8_lossy(argument).into_owned();
+            return Some((Action::Exec { command }, ActionFacts::exec(argument)));
         }
-        "subsystem" if argument() == b"sftp" => Action::Sftp,
-        "subsystem" => Action::Subsystem { name: String::from_utf8_lossy(argument()).into_owned() },
-        _ => return None,
+        _ if argument == b"sftp" => Action::Sftp,
+        _ => Action::Subsystem { name: String::from_utf8_lossy(argument).into_owned() },
     };
     let facts = ActionFacts::from(&action);
     Some((action, facts))
@@ -118,6 +122,16 @@ mod tests {
     #[test]
     fn a_command_that_is_not_utf8_is_a_command() {
         assert!(read_start(&request("exec", b"\0\0\0\x02\xff\xfe")).is_some());
+    }
+
+    /// A length beyond the payload was decided on as an empty command, and passed on as it came.
+    #[test]
+    fn a_start_that_is_not_exactly_one_argument_is_none() {
+        for payload in [&b"\0\0\0\x09ls"[..], b"\0\0\0\x02ls -l", b"\0\0", b""] {
+            assert!(read_start(&request("exec", payload)).is_none(), "{payload:?}");
+            assert!(read_start(&request("subsystem", payload)).is_none(), "{payload:?}");
+        }
+        assert!(read_start(&request("shell", b"\0\0\0\x02ls")).is_none());
     }
 
     #[test]

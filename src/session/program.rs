@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::entrance;
 use super::prelude::{self, Prelude};
 use super::visit::Visit;
 use super::{Services, sentences};
@@ -13,7 +14,7 @@ use crate::policy::{Permit, Question};
 use crate::relay::{self, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
-/// How long a target may take to say whether it started a program.
+/// How long a target may take to open a channel, and then to say whether it started a program.
 const START: Duration = Duration::from_secs(60);
 /// How long a client that was refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -63,10 +64,12 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     let permit = decide(visit, prelude).await?;
     let live = visit.session(&permit).await?;
     let _present = live.channels.token();
-    let target = match live.upstream.connection.open(&ChannelKind::Session).await {
-        Ok(channel) => channel,
-        Err(OpenError::Refused(_)) => return Err(sentences::no_more_channels(permit.target())),
-        Err(OpenError::Closed(_)) => return Err(sentences::TARGET_LEFT.to_owned()),
+    let opening = live.upstream.connection.open(&ChannelKind::Session);
+    let target = match tokio::time::timeout(START, opening).await {
+        Ok(Ok(channel)) => channel,
+        Ok(Err(OpenError::Refused(_))) => return Err(sentences::no_more_channels(permit.target())),
+        Ok(Err(OpenError::Closed(_))) => return Err(sentences::TARGET_LEFT.to_owned()),
+        Err(_too_slow) => return Err(sentences::TARGET_SILENT.to_owned()),
     };
     let number = visit.next_channel();
     let begun = Instant::now();
@@ -80,8 +83,9 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     let outcome = if launch(client, &target, prelude).await {
         relay::run(client, &target, &live.activity, live.stop()).await
     } else {
+        let outcome = not_started(client);
         client.close();
-        Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending: Ending::TargetLeft }
+        outcome
     };
     live.count(&outcome);
     let ended = Event::ChannelEnded {
@@ -97,10 +101,20 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     Ok(())
 }
 
+/// Nothing runs: the client did not wait for it, or the target would not.
+fn not_started(client: &Channel) -> Outcome {
+    let ending = if client.is_closed() { Ending::ClientLeft } else { Ending::TargetLeft };
+    Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending }
+}
+
 async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
     let errand = &visit.errand;
+    // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
+    let Ok(identity) = errand.guest.as_of_now(&visit.services) else {
+        return Err(entrance::withdrawn(&visit.story().await, &prelude.start.name).await);
+    };
     let question = Question {
-        identity: &errand.guest.identity,
+        identity: &identity,
         target: &errand.target,
         login: &errand.login,
         action: &prelude.action,
@@ -144,4 +158,26 @@ async fn launch(client: &Channel, target: &Channel, prelude: &Prelude) -> bool {
         let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, note)).await;
     }
     started
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connected;
+    use super::*;
+    use crate::ssh::ConnectionEvent;
+
+    #[tokio::test]
+    async fn a_program_whose_client_does_not_wait_ends_because_the_client_left() {
+        let (ours, theirs) = connected().await;
+        let accepted = async {
+            let Ok(ConnectionEvent::Open(open)) = theirs.next().await else { panic!("a channel is opened") };
+            open.accept()
+        };
+        let (peer, client) = tokio::join!(ours.open(&ChannelKind::Session), accepted);
+        let peer = peer.expect("opened");
+        assert_eq!(not_started(&client).ending, Ending::TargetLeft);
+        peer.close();
+        client.closed().await;
+        assert_eq!(not_started(&client).ending, Ending::ClientLeft);
+    }
 }

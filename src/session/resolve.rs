@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Services;
-use super::entrance::Guest;
+use super::entrance::{self, Guest};
 use super::sentences;
 use super::story::Story;
 use crate::audit::{Event, Text, Unresolved, Way};
-use crate::domain::{Action, Login, Target, TargetRef};
+use crate::domain::{Action, Identity, Login, Target, TargetRef};
 use crate::policy::Question;
 use crate::target::{Resolution, default_login};
 
@@ -24,7 +24,14 @@ pub(super) async fn resolve(
 ) -> Result<Arc<Target>, String> {
     let unavailable = |_| sentences::AUDIT_UNAVAILABLE.to_owned();
     story.tell(Event::TargetRequested { typed: Text::from(typed), way }).await.map_err(unavailable)?;
-    match find(services, guest, typed).await {
+    let Ok(identity) = guest.as_of_now(services) else {
+        let requested = match way {
+            Way::Jump => "direct-tcpip",
+            Way::Direct => "session",
+        };
+        return Err(entrance::withdrawn(story, requested).await);
+    };
+    match find(services, &identity, typed).await {
         Found::Target(target) if target.state == "running" => Ok(target),
         Found::Target(target) => {
             let sentence = sentences::not_running(&target);
@@ -35,7 +42,7 @@ pub(super) async fn resolve(
         }
         Found::NotTheirs(targets) => {
             for target in &targets {
-                if let Some(event) = refusal(services, guest, target) {
+                if let Some(event) = refusal(services, &identity, target) {
                     story.record(event).await.map_err(unavailable)?;
                 }
             }
@@ -54,7 +61,7 @@ enum Found {
     Nothing { reason: Unresolved, detail: String, sentence: String },
 }
 
-async fn find(services: &Services, guest: &Guest, typed: &str) -> Found {
+async fn find(services: &Services, identity: &Arc<Identity>, typed: &str) -> Found {
     let wanted = match TargetRef::parse(typed) {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -63,11 +70,11 @@ async fn find(services: &Services, guest: &Guest, typed: &str) -> Found {
         }
     };
     match services.inventory.resolve(&wanted).await {
-        Resolution::Found(target) if may_reach(services, guest, &target) => Found::Target(target),
+        Resolution::Found(target) if may_reach(services, identity, &target) => Found::Target(target),
         Resolution::Found(target) => Found::NotTheirs(vec![target]),
         Resolution::Ambiguous(targets) => {
             let (theirs, others): (Vec<_>, Vec<_>) =
-                targets.into_iter().partition(|target| may_reach(services, guest, target));
+                targets.into_iter().partition(|target| may_reach(services, identity, target));
             among(typed, theirs, others)
         }
         Resolution::Unknown => Found::Nothing {
@@ -102,21 +109,16 @@ fn among(typed: &str, theirs: Vec<Arc<Target>>, others: Vec<Arc<Target>>) -> Fou
     }
 }
 
-fn may_reach(services: &Services, guest: &Guest, target: &Arc<Target>) -> bool {
+fn may_reach(services: &Services, identity: &Arc<Identity>, target: &Arc<Target>) -> bool {
     let logins: Vec<Login> = default_login(target).into_iter().collect();
-    services.policy.current().may_reach(&guest.identity, target, &logins, services.clock.now())
+    services.policy.current().may_reach(identity, target, &logins, services.clock.now())
 }
 
-/// The decision that keeps this guest from this target, for the record.
-fn refusal(services: &Services, guest: &Guest, target: &Arc<Target>) -> Option<Event> {
+/// The decision that keeps this identity from this target, for the record.
+fn refusal(services: &Services, identity: &Arc<Identity>, target: &Arc<Target>) -> Option<Event> {
     let login = default_login(target).or_else(|| Login::parse(NOBODY_IN_PARTICULAR).ok())?;
-    let question = Question {
-        identity: &guest.identity,
-        target,
-        login: &login,
-        action: &Action::Shell,
-        now: services.clock.now(),
-    };
+    let question =
+        Question { identity, target, login: &login, action: &Action::Shell, now: services.clock.now() };
     let refusal = services.policy.current().decide(&question).err()?;
     Some(Event::refused(&question, &refusal))
 }

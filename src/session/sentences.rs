@@ -8,6 +8,8 @@ pub(super) const MAX_SESSION: &str =
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
 pub(super) const SHUTTING_DOWN: &str = "drawbridge is shutting down; connect again in a moment.";
 pub(super) const TARGET_LEFT: &str = "the target closed the connection.";
+pub(super) const TARGET_SILENT: &str =
+    "the target does not answer on the connection to it; check that its sshd is healthy and try again.";
 pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwarding; open a session, or reach an \
      instance with `ssh -J` and its name.";
 pub(super) const SESSIONS_ONLY: &str =
@@ -16,6 +18,7 @@ pub(super) const INVENTORY_UNAVAILABLE: &str =
     "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const OUT_OF_ORDER: &str =
     "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator.";
+pub(super) const WITHDRAWN: &str = "your access to drawbridge has been withdrawn since you logged in; ask whoever manages it if this is a mistake.";
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
 pub(super) const TOO_MANY_ATTEMPTS: &str =

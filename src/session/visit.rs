@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client::GOODBYE;
 use super::entrance::Guest;
 use super::live::Live;
 use super::story::Story;
@@ -85,6 +86,10 @@ impl Visit {
                 let shutdown = self.services.tasks.token().clone();
                 let supervised = self.tasks.track_future(Arc::clone(&live).supervise(shutdown, over));
                 self.services.tasks.spawn_named("session", supervised);
+                let (services, target) = (Arc::clone(&self.services), Arc::clone(permit.target()));
+                self.services
+                    .tasks
+                    .spawn_named("pin", async move { services.connector.note_seen(&target).await });
                 held.live = Some(Arc::clone(&live));
                 Ok(live)
             }
@@ -113,8 +118,9 @@ impl Visit {
                     Err(_over) => return self.end().await,
                 },
                 () = shutdown.cancelled() => {
-                    self.end().await;
-                    return connection.disconnect(sentences::SHUTTING_DOWN);
+                    let _in_time = tokio::time::timeout(GOODBYE, self.end()).await;
+                    connection.disconnect(sentences::SHUTTING_DOWN);
+                    return self.end().await;
                 }
             }
         }
@@ -153,5 +159,27 @@ impl Visit {
         self.over.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+impl Drop for Visit {
+    /// Whoever held it may have panicked: its sessions end all the same.
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Bastion;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_sessions_of_a_visit_that_was_lost_to_a_panic_end() {
+        let bastion = Bastion::new();
+        let visit = Visit::new(&bastion.services, bastion.errand("web-1"));
+        let of_a_session = visit.over.child_token();
+        drop(visit);
+        assert!(of_a_session.is_cancelled());
     }
 }

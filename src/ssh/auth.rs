@@ -13,6 +13,8 @@ use crate::signature;
 
 /// Requests a client may send ahead of our answers.
 const QUEUE_MAX: usize = 16;
+/// And in bytes; one may be longer when none waits.
+const QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// The longest user name that is handed on, in bytes; more names nobody.
 pub const USER_NAME_MAX: usize = 1024;
 
@@ -23,6 +25,18 @@ pub struct AuthRequest {
     pub user: String,
     /// How it wants to.
     pub attempt: AuthAttempt,
+}
+
+impl AuthRequest {
+    /// What it holds in memory.
+    fn size(&self) -> usize {
+        let attempt = match &self.attempt {
+            AuthAttempt::None => 0,
+            AuthAttempt::PublicKey { algorithm, key_blob, .. } => algorithm.len() + key_blob.len(),
+            AuthAttempt::Other(name) => name.len(),
+        };
+        self.user.len() + attempt
+    }
 }
 
 /// How a client wants to authenticate.
@@ -72,6 +86,8 @@ impl ServerAuth {
 /// What the server said to us.
 #[derive(Debug, Default)]
 pub(super) struct ClientAuth {
+    /// Whether we have asked to be let in: before that, nobody can answer.
+    pub(super) asked: bool,
     pub(super) refused: Option<Vec<String>>,
 }
 
@@ -95,7 +111,9 @@ impl Inner {
                 Ok(())
             }
             numbers::USERAUTH_REQUEST if auth.service_accepted => {
-                if auth.queue.len() >= QUEUE_MAX {
+                let waiting: usize = auth.queue.iter().map(AuthRequest::size).sum();
+                let too_long = waiting > 0 && waiting + payload.len() > QUEUE_BYTES_MAX;
+                if too_long || auth.queue.len() >= QUEUE_MAX {
                     return Err(ProtocolError("too many authentication requests wait"));
                 }
                 let request = read_request(payload, fields, &session_id)?;
@@ -112,9 +130,9 @@ impl Inner {
         let number = fields.u8()?;
         let Stage::ClientAuth(auth) = &mut self.stage else { return Ok(()) };
         match number {
-            numbers::SERVICE_ACCEPT | numbers::USERAUTH_BANNER | numbers::USERAUTH_PK_OK => {}
-            numbers::USERAUTH_SUCCESS => self.stage = Stage::Open,
-            numbers::USERAUTH_FAILURE => auth.refused = Some(fields.name_list()?),
+            numbers::SERVICE_ACCEPT | numbers::USERAUTH_BANNER => {}
+            numbers::USERAUTH_SUCCESS if auth.asked => self.stage = Stage::Open,
+            numbers::USERAUTH_FAILURE if auth.asked => auth.refused = Some(fields.name_list()?),
             _ => return Err(ProtocolError("an authentication message out of turn")),
         }
         self.waiters.wake();
@@ -157,7 +175,8 @@ fn read_request(
             };
             AuthAttempt::PublicKey {
                 algorithm: lossy(algorithm.as_bytes()),
-                key_blob: payload.slice_ref(key_blob),
+                // A copy: a slice would keep the whole receive buffer of a stranger.
+                key_blob: Bytes::copy_from_slice(key_blob),
                 proof,
             }
         }

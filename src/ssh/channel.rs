@@ -31,10 +31,19 @@ pub(super) const PACKET_DATA_MAX: u32 = 32 * 1024;
 const REQUESTS_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Chunks below this size, and all once this much is unread, are copied together, so that an unread
-/// channel holds its own bytes and not the buffers of its neighbours.
-const COALESCE_BELOW: usize = 4 * 1024;
-const COALESCE_BACKLOG: usize = 64 * 1024;
+/// channel holds its own bytes and not the buffers of its neighbours. What one look at the stream brings
+/// stays uncopied.
+const COALESCE_BELOW: usize = 16 * 1024;
+const COALESCE_BACKLOG: usize = 512 * 1024;
 const COALESCED_MAX: usize = 64 * 1024;
+/// Once so many items wait, a small piece joins the last one of its own stream even where a piece of another
+/// stream came between: a byte of each in turn would hold a hundred times its size. Nothing orders two
+/// streams in the first place; each stays in order.
+const ITEMS_APART_MAX: usize = 1024;
+/// How many items back that piece is looked for; there are two streams in use.
+const JOIN_REACH: usize = 4;
+/// Items that may wait unread on a channel; only streams that nobody uses reach it.
+const ITEMS_MAX: usize = 8 * 1024;
 
 /// What a channel brings, in the order in which the peer sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +67,13 @@ pub struct ChannelRequest {
     pub want_reply: bool,
     /// Its own fields, as they came.
     pub payload: Bytes,
+}
+
+impl ChannelRequest {
+    /// What it holds in memory: its name may be as long as a packet.
+    fn size(&self) -> usize {
+        self.name.len() + self.payload.len()
+    }
 }
 
 #[derive(Debug)]
@@ -101,6 +117,9 @@ pub struct OpenRefused {
 
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// The peer asks for it, and we have not answered. The peer has no say until we have.
+    Asked,
+    /// We ask for it, and the peer has not answered.
     Opening,
     Open,
     Refused(OpenRefused),
@@ -120,7 +139,10 @@ pub(super) struct ChannelState {
     inbox_bytes: usize,
     inbox_requests: usize,
     inbox_request_bytes: usize,
+    /// Requests that want a reply and have none yet.
+    replies_due: usize,
     eof_sent: bool,
+    eof_received: bool,
     pub(super) close_sent: bool,
     pub(super) close_received: bool,
     /// Our handle is gone; what still comes is dropped, and the peer's CLOSE ends it.
@@ -144,7 +166,9 @@ impl ChannelState {
             inbox_bytes: 0,
             inbox_requests: 0,
             inbox_request_bytes: 0,
+            replies_due: 0,
             eof_sent: false,
+            eof_received: false,
             close_sent: false,
             close_received: false,
             abandoned: false,
@@ -152,6 +176,13 @@ impl ChannelState {
             receivers: Wakers::default(),
             senders: Wakers::default(),
         }
+    }
+
+    /// About how many bytes a peer makes us remember here.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let items = self.inbox.len() * std::mem::size_of::<Item>();
+        self.inbox_bytes + self.inbox_request_bytes + items + self.replies.len() * 32
     }
 
     pub(super) fn wake(&mut self) {
@@ -166,28 +197,47 @@ impl ChannelState {
             .window
             .checked_sub(size)
             .ok_or(ProtocolError("the peer sent more than the channel's window allows"))?;
-        if self.close_received || self.abandoned || data.is_empty() {
+        if self.close_received || self.eof_received || self.abandoned || data.is_empty() {
             return Ok(());
         }
-        self.push_data(kind, data);
+        self.push_data(kind, data)?;
         self.receivers.wake();
         Ok(())
     }
 
-    fn push_data(&mut self, kind: Option<u32>, data: Bytes) {
+    fn push_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
         self.inbox_bytes += data.len();
-        if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
-            self.inbox.push_back(Item::Data(kind, Chunk::Slice(data)));
-            return;
-        }
-        if let Some(Item::Data(tail_kind, Chunk::Owned(tail))) = self.inbox.back_mut()
-            && *tail_kind == kind
-            && tail.len() < COALESCED_MAX
-        {
+        let chunk = if data.len() >= COALESCE_BELOW && self.inbox_bytes <= COALESCE_BACKLOG {
+            Chunk::Slice(data)
+        } else if let Some(tail) = self.tail(kind) {
             tail.extend_from_slice(&data);
-            return;
+            return Ok(());
+        } else {
+            Chunk::Owned(BytesMut::from(data.as_ref()))
+        };
+        if self.inbox.len() >= ITEMS_MAX {
+            return Err(ProtocolError("too many pieces of data wait on one channel"));
         }
-        self.inbox.push_back(Item::Data(kind, Chunk::Owned(BytesMut::from(data.as_ref()))));
+        self.inbox.push_back(Item::Data(kind, chunk));
+        Ok(())
+    }
+
+    /// The chunk at the end of a stream, where a small piece may join it.
+    fn tail(&mut self, kind: Option<u32>) -> Option<&mut BytesMut> {
+        let reach = if self.inbox.len() < ITEMS_APART_MAX { 1 } else { JOIN_REACH };
+        for item in self.inbox.iter_mut().rev().take(reach) {
+            match item {
+                Item::Data(of, chunk) if *of == kind => {
+                    return match chunk {
+                        Chunk::Owned(tail) if tail.len() < COALESCED_MAX => Some(tail),
+                        Chunk::Owned(_) | Chunk::Slice(_) => None,
+                    };
+                }
+                Item::Data(..) => {}
+                Item::Eof | Item::Request(_) => return None,
+            }
+        }
+        None
     }
 
     /// Our handle is gone.
@@ -197,26 +247,34 @@ impl ChannelState {
         self.inbox_bytes = 0;
     }
 
+    /// The first one counts: a peer that repeats itself must not fill the inbox.
     pub(super) fn take_eof(&mut self) {
-        if self.abandoned {
+        if self.abandoned || self.close_received || self.eof_received {
             return;
         }
+        self.eof_received = true;
         self.inbox.push_back(Item::Eof);
         self.receivers.wake();
     }
 
     pub(super) fn take_request(&mut self, request: ChannelRequest) -> Result<(), ProtocolError> {
-        if self.abandoned {
+        if self.abandoned || self.close_received {
             return Ok(());
         }
         self.inbox_requests += 1;
-        self.inbox_request_bytes += request.payload.len();
+        self.inbox_request_bytes += request.size();
         if self.inbox_requests > REQUESTS_MAX || self.inbox_request_bytes > REQUEST_BYTES_MAX {
             return Err(ProtocolError("too many requests wait on one channel"));
         }
+        self.replies_due += usize::from(request.want_reply);
         self.inbox.push_back(Item::Request(request));
         self.receivers.wake();
         Ok(())
+    }
+
+    /// Whether the peer waits for our reply to an earlier request.
+    pub(super) fn owes_reply(&self) -> bool {
+        self.replies_due > 0
     }
 
     pub(super) fn take_reply(&mut self, success: bool) {
@@ -272,7 +330,7 @@ impl ChannelState {
 
     fn release(&mut self, request: ChannelRequest) -> ChannelRequest {
         self.inbox_requests = self.inbox_requests.saturating_sub(1);
-        self.inbox_request_bytes = self.inbox_request_bytes.saturating_sub(request.payload.len());
+        self.inbox_request_bytes = self.inbox_request_bytes.saturating_sub(request.size());
         request
     }
 
@@ -284,7 +342,7 @@ impl ChannelState {
     /// What to add to the peer's window, if it is time: half of it is used up and has been read.
     /// A reader that keeps up earns its channel a larger window.
     fn credit(&mut self) -> Option<u32> {
-        if self.uncredited < self.window_target / 2 || self.close_received {
+        if self.uncredited < self.window_target / 2 || self.close_received || self.close_sent {
             return None;
         }
         let mut credit = self.uncredited;
@@ -386,6 +444,24 @@ impl Channel {
         .await;
     }
 
+    /// Waits until the connection has room for a small message, or we have closed the channel. Requests have no
+    /// window: whoever passes on another's requests waits here before each, or a peer that does not read
+    /// lets them pile up.
+    pub async fn room(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.shared.lock();
+            let room = inner.has_room(0);
+            match inner.channels.get_mut(&self.id) {
+                // The peer's CLOSE does not count: how a program ended may still be said after it.
+                Some(channel) if !room && !channel.close_sent => channel.senders.register(cx),
+                Some(_) | None => return Poll::Ready(()),
+            }
+            inner.out_waiters.register(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Writes to the main stream; waits until all is on its way.
     ///
     /// # Errors
@@ -410,13 +486,8 @@ impl Channel {
     ) -> Poll<Result<(), Closed>> {
         let mut inner = self.shared.lock();
         while !data.is_empty() {
-            if !inner.has_room(data.len()) {
-                inner.out_waiters.register(cx);
-                return if let Some(closed) = inner.closed() {
-                    Poll::Ready(Err(closed))
-                } else {
-                    Poll::Pending
-                };
+            if !inner.may_write(self.id, data.len(), cx) {
+                return Poll::Pending;
             }
             match inner.write_some(self.id, kind, data) {
                 Ok(0) => {
@@ -437,8 +508,7 @@ impl Channel {
         let mut inner = self.shared.lock();
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            if !inner.has_room(rest.len()) {
-                inner.out_waiters.register(cx);
+            if !inner.may_write(self.id, rest.len(), cx) {
                 break;
             }
             match inner.write_some(self.id, None, rest) {
@@ -482,7 +552,8 @@ impl Channel {
         let (reply, answer) = oneshot::channel();
         let mut inner = self.shared.lock();
         let Some(channel) = inner.channels.get_mut(&self.id) else { return answer };
-        if channel.close_sent {
+        // A peer that has closed answers nothing; how a program ended it may still be told.
+        if channel.close_sent || (want_reply && channel.close_received) {
             return answer;
         }
         if want_reply {
@@ -497,10 +568,11 @@ impl Channel {
     /// Answers the oldest request that wanted a reply.
     pub fn reply(&self, success: bool) {
         let mut inner = self.shared.lock();
-        let Some(channel) = inner.channels.get(&self.id) else { return };
+        let Some(channel) = inner.channels.get_mut(&self.id) else { return };
         if channel.close_sent {
             return;
         }
+        channel.replies_due = channel.replies_due.saturating_sub(1);
         let number = if success { numbers::CHANNEL_SUCCESS } else { numbers::CHANNEL_FAILURE };
         let remote_id = channel.remote_id;
         inner.send(message(number).uint32(remote_id), &[]);
@@ -521,6 +593,21 @@ impl Drop for Channel {
 }
 
 impl Inner {
+    /// Whether a piece of this size may go out on a channel, or there is an error to be had at once. If
+    /// neither, the task is woken when that changes.
+    fn may_write(&mut self, id: u32, size: usize, cx: &Context<'_>) -> bool {
+        if self.has_room(size) {
+            return true;
+        }
+        let Some(channel) = self.channels.get_mut(&id) else { return true };
+        if channel.close_sent || channel.close_received {
+            return true;
+        }
+        channel.senders.register(cx);
+        self.out_waiters.register(cx);
+        false
+    }
+
     /// Sends as much as the peer's window and packet size allow; 0 when the window is shut.
     fn write_some(&mut self, id: u32, kind: Option<u32>, data: &[u8]) -> Result<usize, Closed> {
         if let Some(closed) = self.closed() {
@@ -554,5 +641,86 @@ impl Inner {
         channel.senders.wake();
         let remote_id = channel.remote_id;
         self.send(message(numbers::CHANNEL_CLOSE).uint32(remote_id), &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> ChannelState {
+        ChannelState::new(Phase::Open)
+    }
+
+    #[test]
+    fn an_eof_that_is_repeated_is_remembered_once_and_nothing_follows_it() {
+        let mut channel = open();
+        for _ in 0..1000 {
+            channel.take_eof();
+        }
+        channel.take_data(None, Bytes::from_static(b"late")).expect("within the window");
+        assert_eq!(channel.pop(), Some(ChannelEvent::Eof));
+        assert_eq!(channel.pop(), None);
+    }
+
+    #[test]
+    fn what_follows_a_close_is_not_remembered() {
+        let mut channel = open();
+        channel.take_close();
+        for _ in 0..2000 {
+            channel.take_eof();
+            let request = ChannelRequest { name: "x".to_owned(), want_reply: true, payload: Bytes::new() };
+            channel.take_request(request).expect("passed over");
+        }
+        assert_eq!(channel.pop(), None);
+    }
+
+    #[test]
+    fn the_names_of_requests_count_towards_what_may_wait() {
+        let mut channel = open();
+        let long = || ChannelRequest { name: "n".repeat(200_000), want_reply: false, payload: Bytes::new() };
+        let taken = (0..REQUESTS_MAX).take_while(|_| channel.take_request(long()).is_ok()).count();
+        assert_eq!(taken, REQUEST_BYTES_MAX / 200_000);
+    }
+
+    #[test]
+    fn a_byte_of_each_stream_in_turn_holds_about_its_own_size() {
+        let mut channel = open();
+        let (mut main, mut other) = (Vec::new(), Vec::new());
+        for n in 0..200_000_u32 {
+            let byte = n.to_be_bytes()[2];
+            let (kind, sent) = if n % 2 == 0 { (None, &mut main) } else { (Some(STDERR), &mut other) };
+            sent.push(byte);
+            channel.take_data(kind, Bytes::from(vec![byte])).expect("within the window");
+        }
+        assert!(channel.inbox.len() < 2 * ITEMS_APART_MAX, "{} items", channel.inbox.len());
+        while let Some(event) = channel.pop() {
+            let (sent, got) = match event {
+                ChannelEvent::Data(got) => (&mut main, got),
+                ChannelEvent::Extended(_, got) => (&mut other, got),
+                ChannelEvent::Eof | ChannelEvent::Request(_) => panic!("only data was sent"),
+            };
+            let rest = sent.split_off(got.len());
+            assert_eq!(std::mem::replace(sent, rest), got, "each stream in order");
+        }
+        assert!(main.is_empty() && other.is_empty());
+    }
+
+    #[test]
+    fn a_stream_number_for_every_byte_is_refused_before_it_fills_memory() {
+        let mut channel = open();
+        let refused =
+            (0..100_000).find(|kind| channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err());
+        assert_eq!(refused, Some(8 * 1024));
+    }
+
+    /// RFC 4254 §5.3: after CLOSE nothing more is sent on a channel.
+    #[test]
+    fn no_window_is_given_after_our_close() {
+        let mut channel = open();
+        channel.take_data(None, Bytes::from(vec![0; WINDOW_START as usize])).expect("within the window");
+        channel.close_sent = true;
+        assert!(channel.pop().is_some());
+        assert_eq!(channel.credit(), None);
     }
 }

@@ -73,6 +73,20 @@ impl Unverified {
         &self.connection.shared
     }
 
+    /// Asks to be let in by a method that drawbridge never uses.
+    #[cfg(test)]
+    pub(crate) fn dangerous_ask(&self, user: &str, method: &str) {
+        use super::numbers::USERAUTH_REQUEST;
+        use super::wire::{Put, message};
+        let mut inner = self.connection.shared.lock();
+        if let Stage::ClientAuth(auth) = &mut inner.stage {
+            auth.asked = true;
+        }
+        let mut out = message(USERAUTH_REQUEST);
+        out.string(user.as_bytes()).string(b"ssh-connection").string(method.as_bytes());
+        inner.send(&out, &[]);
+    }
+
     /// What was agreed on.
     #[must_use]
     pub fn negotiated(&self) -> Option<Negotiated> {
@@ -90,6 +104,9 @@ impl Unverified {
     ) -> Result<Connection, ClientAuthError> {
         {
             let mut inner = self.connection.shared.lock();
+            if let Stage::ClientAuth(auth) = &mut inner.stage {
+                auth.asked = true;
+            }
             let request = signed_request(inner.transport.session_id(), login, key);
             inner.send(&request, &[]);
         }

@@ -32,6 +32,8 @@ const SMALL: usize = 4 * 1024;
 /// Nothing more is read while the peer leaves this much unread, in bytes.
 const OUT_STOP_READING: usize = 1024 * 1024;
 const GLOBAL_REQUESTS_MAX: usize = 64;
+/// Key exchanges before the login: each costs us a signature, and no client renews keys that early.
+const EXCHANGES_BEFORE_LOGIN_MAX: u64 = 4;
 
 /// What may be remembered for a peer, and for how long it may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,9 @@ impl ChannelKind {
         })
     }
 
-    fn name(&self) -> &str {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(&self) -> &str {
         match self {
             Self::Session => "session",
             Self::DirectTcpip { .. } => "direct-tcpip",
@@ -308,6 +312,22 @@ impl Inner {
         self.closed.is_some()
     }
 
+    /// About how many bytes a peer makes us remember.
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let channels: usize = self.channels.values().map(|channel| 200 + channel.footprint()).sum();
+        let event = |event: &Event| match event {
+            Event::Open { kind: ChannelKind::Session, .. } => 0,
+            Event::Open { kind: ChannelKind::DirectTcpip { host, originator, .. }, .. } => {
+                host.len() + originator.len()
+            }
+            Event::Open { kind: ChannelKind::Other { name, payload }, .. }
+            | Event::Global { name, payload, .. } => name.len() + payload.len(),
+        };
+        let events: usize = self.events.iter().map(|each| 100 + event(each)).sum();
+        channels + events + self.global_due.len() * 64 + self.transport.footprint()
+    }
+
     pub(super) fn closed(&self) -> Option<Closed> {
         self.closed.clone().map(Closed)
     }
@@ -386,6 +406,11 @@ impl Inner {
         while let Some(received) = self.transport.receive()? {
             self.keepalives_unanswered = 0;
             match received {
+                Received::Nothing
+                    if !self.is_open() && self.transport.exchanges() > EXCHANGES_BEFORE_LOGIN_MAX =>
+                {
+                    return Err(ProtocolError("too many key exchanges before the login").into());
+                }
                 Received::Nothing => {}
                 Received::Ready => self.on_ready(),
                 Received::Upper(payload) => self.dispatch(&payload)?,
@@ -426,7 +451,7 @@ impl Inner {
             (numbers::USERAUTH_REQUEST, Stage::Open) => Ok(()),
             (80..=127, Stage::Open) => Ok(self.on_connection_message(number, payload)?),
             (_, Stage::Open) => {
-                self.send(message(numbers::UNIMPLEMENTED).uint32(0), &[]);
+                self.send(&self.transport.unimplemented(), &[]);
                 Ok(())
             }
             (_, Stage::Exchange | Stage::ServerAuth(_) | Stage::ClientAuth(_)) => {
@@ -450,7 +475,7 @@ impl Inner {
             numbers::CHANNEL_OPEN => self.on_open(fields),
             91..=100 => self.on_channel_message(number, payload, fields),
             _ => {
-                self.send(message(numbers::UNIMPLEMENTED).uint32(0), &[]);
+                self.send(&self.transport.unimplemented(), &[]);
                 Ok(())
             }
         }
@@ -521,7 +546,7 @@ impl Inner {
             return Ok(());
         }
         let id = self.fresh_channel_id();
-        let mut channel = ChannelState::new(Phase::Opening);
+        let mut channel = ChannelState::new(Phase::Asked);
         channel.remote_id = remote_id;
         channel.remote_window = u64::from(window);
         channel.remote_packet_max = packet_max.clamp(1, PACKET_DATA_MAX) as usize;
@@ -570,7 +595,7 @@ impl Inner {
                 }
                 self.waiters.wake();
             }
-            (_, Phase::Opening | Phase::Refused(_)) => {
+            (_, Phase::Asked | Phase::Opening | Phase::Refused(_)) => {
                 return Err(ProtocolError("a message for a channel that is not open"));
             }
             (numbers::CHANNEL_WINDOW_ADJUST, Phase::Open) => {
@@ -602,9 +627,10 @@ impl Inner {
                 let want_reply = fields.boolean()?;
                 // A sign of life is given at once, whether or not anyone reads this channel: sshd asks
                 // for one here (ClientAliveInterval), and a stalled reader must not cost the connection.
-                if name == "keepalive@openssh.com" {
+                // Only a reply that is due before it comes first (RFC 4254 §5.4).
+                if name == "keepalive@openssh.com" && !channel.owes_reply() {
                     let remote_id = channel.remote_id;
-                    if want_reply {
+                    if want_reply && !channel.close_sent {
                         self.send(message(numbers::CHANNEL_FAILURE).uint32(remote_id), &[]);
                     }
                     return Ok(());
@@ -670,7 +696,7 @@ impl Connection {
         };
         let channel = Channel::new(Arc::clone(&self.shared), id);
         let answer = self.shared.wait_for(|inner| match inner.channels.get(&id).map(|c| &c.phase) {
-            Some(Phase::Opening) => None,
+            Some(Phase::Asked | Phase::Opening) => None,
             Some(Phase::Open) => Some(Ok(())),
             Some(Phase::Refused(why)) => Some(Err(why.clone())),
             None => Some(Err(OpenRefused { code: 0, text: "the channel is gone".to_owned() })),

@@ -19,6 +19,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 const READ_MIN: usize = 8 * 1024;
 const READ_MAX: usize = 256 * 1024;
+/// After so much the tasks that wait for it get their turn: they write it on, and its memory is used again.
+const READ_AT_ONCE: usize = READ_MAX;
 /// How often idle work is looked at where no keepalive is configured.
 const TICK: Duration = Duration::from_secs(60);
 /// How long the peer may take to read our goodbye.
@@ -26,6 +28,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Runs a connection until it is over.
 pub(super) async fn drive<S: Stream>(shared: Arc<Shared>, mut stream: S) {
+    let _told = Told(Arc::clone(&shared));
     let mut driver = Driver {
         tick: Box::pin(tokio::time::sleep(shared.lock().limits.keepalive_interval.unwrap_or(TICK))),
         read_size: READ_MIN,
@@ -36,6 +39,15 @@ pub(super) async fn drive<S: Stream>(shared: Arc<Shared>, mut stream: S) {
     shared.lock().finish(reason);
     // The peer may be gone already; closing is all that matters.
     let _ended = tokio::time::timeout(GOODBYE, stream.shutdown()).await;
+}
+
+/// Tells everyone who waits for the connection that it is over, also when its driver panics or is dropped.
+struct Told(Arc<Shared>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.lock().finish(CloseReason::Local);
+    }
 }
 
 struct Driver {
@@ -52,6 +64,7 @@ impl Driver {
         stream: &mut S,
     ) -> Poll<CloseReason> {
         let mut inner = shared.lock();
+        let mut taken = 0;
         loop {
             if let Some(closed) = inner.closed() {
                 // What was sent before the end, such as a goodbye, still goes out if it can.
@@ -65,8 +78,12 @@ impl Driver {
             if inner.closing {
                 return self.poll_goodbye(cx, &mut inner);
             }
+            if taken >= READ_AT_ONCE {
+                cx.waker().wake_by_ref();
+                break;
+            }
             match self.read(&mut inner, cx, stream) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(count)) => taken += count,
                 Poll::Ready(Err(reason)) => {
                     explain(&mut inner, &reason);
                     let _flushed = write(&mut inner, cx, stream);
@@ -113,7 +130,7 @@ impl Driver {
         inner: &mut Inner,
         cx: &mut Context<'_>,
         stream: &mut S,
-    ) -> Poll<Result<(), CloseReason>> {
+    ) -> Poll<Result<usize, CloseReason>> {
         if !inner.may_read() {
             return Poll::Pending;
         }
@@ -133,7 +150,7 @@ impl Driver {
                     (self.read_size / 2).max(READ_MIN)
                 };
                 inner.heard_at = std::time::Instant::now();
-                Poll::Ready(inner.process())
+                Poll::Ready(inner.process().map(|()| count))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(CloseReason::Io(error.kind()))),
         }

@@ -33,6 +33,10 @@ mod wakers;
 mod wire;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 pub use algorithms::Role;

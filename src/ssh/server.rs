@@ -56,6 +56,11 @@ pub async fn accept<S: Stream>(stream: S, config: &ServerConfig) -> Result<Unaut
 }
 
 impl Unauthenticated {
+    #[cfg(test)]
+    pub(super) fn dangerous_inner(&self) -> &Shared {
+        &self.connection.shared
+    }
+
     /// The next attempt of the client to authenticate. Each is to be answered before the next is asked for.
     ///
     /// # Errors

@@ -259,6 +259,31 @@ async fn channels_before_authentication_end_the_connection() {
     assert!(matches!(*error.0, CloseReason::Protocol(_)), "{error}");
 }
 
+/// Sends a login as `user` with a key that is never let in; answers what the server's end saw.
+async fn attempt_as(user: String) -> Result<AuthRequest, Closed> {
+    let (near, far) = duplex(64 * 1024);
+    let server = tokio::spawn(async move {
+        let unauthenticated = accept(far, &server_config()).await.expect("accepted");
+        unauthenticated.next().await
+    });
+    let unverified = connect(near, &ClientConfig::default()).await.expect("keys");
+    let key = TestKey::fresh();
+    tokio::select! {
+        // When the server has seen enough it leaves, and then the login fails too.
+        biased;
+        seen = server => seen.expect("no panic"),
+        _ = unverified.authenticate(&user, &key) => panic!("nobody answered"),
+    }
+}
+
+#[tokio::test]
+async fn a_long_user_name_is_cut_and_one_of_10_mb_ends_the_connection() {
+    let seen = patiently(attempt_as("a".repeat(100_000))).await.expect("a request");
+    assert_eq!(seen.user.len(), USER_NAME_MAX);
+    let error = patiently(attempt_as("a".repeat(10_000_000))).await.expect_err("too long a packet");
+    assert!(matches!(*error.0, CloseReason::Protocol(_)), "{error}");
+}
+
 async fn tcp_server() -> (u16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let port = listener.local_addr().expect("address").port();

@@ -123,6 +123,8 @@ enum Exchange {
 /// Messages of upper layers that wait for an exchange to end. Replies and window adjustments only,
 /// since data waits with its sender; a peer that provokes more is cut off.
 const HELD_MAX: usize = 8192;
+/// And in bytes: a pong is as long as its ping.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 const IDENT_MAX: usize = 255;
 /// RFC 4253 §4.2 lets a server send lines before its identification.
 const PREAMBLE_MAX: usize = 8 * 1024;
@@ -141,12 +143,17 @@ pub(super) struct Transport {
     exchange: Exchange,
     outgoing_held: bool,
     held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
     strict: bool,
     session_id: Option<Vec<u8>>,
     peer_host_key: Option<Bytes>,
     negotiated: Option<Negotiated>,
     rekey: RekeyPolicy,
     exchanged_at: Instant,
+    /// Of the packet that was received last.
+    last_sequence: u32,
+    /// Key exchanges so far.
+    exchanges: u64,
 }
 
 impl std::fmt::Debug for Transport {
@@ -190,17 +197,31 @@ impl Transport {
             exchange: Exchange::Idle,
             outgoing_held: false,
             held: VecDeque::new(),
+            held_bytes: 0,
             strict: false,
             session_id: None,
             peer_host_key: None,
             negotiated: None,
             rekey: setup.rekey,
             exchanged_at: Instant::now(),
+            last_sequence: 0,
+            exchanges: 0,
         };
         transport.writer.put_raw(transport.our_ident.as_bytes());
         transport.writer.put_raw(b"\r\n");
         transport.start_exchange()?;
         Ok(transport)
+    }
+
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> usize {
+        let held: usize = self.held.iter().map(|message| message.capacity() + 24).sum();
+        held + self.writer.pending().len() + self.reader.buffer.capacity()
+    }
+
+    /// Key exchanges that the peer has taken part in.
+    pub(super) fn exchanges(&self) -> u64 {
+        self.exchanges
     }
 
     pub(super) fn session_id(&self) -> &[u8] {
@@ -229,11 +250,19 @@ impl Transport {
         if !self.outgoing_held {
             return self.writer.put(head, body);
         }
-        if self.held.len() >= HELD_MAX {
+        self.held_bytes += head.len() + body.len();
+        if self.held.len() >= HELD_MAX || self.held_bytes > HELD_BYTES_MAX {
             return Err(ProtocolError("too much was asked for during a key exchange"));
         }
         self.held.push_back([head, body].concat());
         Ok(())
+    }
+
+    /// Says that the packet received last means nothing to us (RFC 4253 §11.4).
+    pub(super) fn unimplemented(&self) -> Vec<u8> {
+        let mut out = message(numbers::UNIMPLEMENTED);
+        out.uint32(self.last_sequence);
+        out
     }
 
     /// Says goodbye; the caller flushes and closes.
@@ -277,7 +306,10 @@ impl Transport {
             return Ok(None);
         }
         match self.reader.next()? {
-            Some((sequence, payload)) => self.dispatch(sequence, payload).map(Some),
+            Some((sequence, payload)) => {
+                self.last_sequence = sequence;
+                self.dispatch(sequence, payload).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -336,6 +368,7 @@ impl Transport {
 
     fn on_kexinit(&mut self, sequence: u32, payload: Bytes) -> Result<(), CloseReason> {
         let theirs = KexInit::parse(&payload)?;
+        self.exchanges += 1;
         let our_kexinit = match std::mem::replace(&mut self.exchange, Exchange::Idle) {
             Exchange::Idle => self.offer()?,
             Exchange::Offered(init) => init,
@@ -382,6 +415,11 @@ impl Transport {
             (Exchange::AwaitShare(mut run), _) if run.skip => {
                 run.skip = false;
                 self.exchange = Exchange::AwaitShare(run);
+                Ok(())
+            }
+            (Exchange::AwaitReply(mut run, share), _) if run.skip => {
+                run.skip = false;
+                self.exchange = Exchange::AwaitReply(run, share);
                 Ok(())
             }
             (Exchange::AwaitShare(run), numbers::KEX_ECDH_INIT) => self.answer(&run, fields.string()?),
@@ -478,6 +516,7 @@ impl Transport {
         self.outgoing_held = false;
         self.exchanged_at = Instant::now();
         self.session_id = Some(session_id);
+        self.held_bytes = 0;
         // Nothing of an upper layer exists before the first exchange ends, so only EXT_INFO is held then.
         while let Some(payload) = self.held.pop_front() {
             self.writer.put(&payload, &[])?;

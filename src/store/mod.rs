@@ -8,17 +8,18 @@
 
 mod pins;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::geteuid;
 use sqlx::SqlitePool;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-pub use pins::{MachineId, Pin, Voucher};
+pub use pins::{Forgotten, MachineId, Pin, Voucher};
 
 /// The database.
 #[derive(Debug, Clone)]
@@ -75,8 +76,8 @@ pub enum StoreError {
     Query(#[from] sqlx::Error),
     /// A row does not make sense.
     #[error(
-        "the pinned host key of {machine} in the database is damaged ({field}); remove the pin, \
-         or restore a backup"
+        "the pinned host key of {machine} in the database is damaged ({field}); forget it with \
+         `drawbridge host-keys forget`, or restore a backup"
     )]
     Row {
         /// The machine whose row it is.
@@ -131,6 +132,12 @@ impl Store {
         self.pool.close().await;
     }
 
+    /// Runs a statement as it is, to see what is made of a database that is not as it should be.
+    #[cfg(test)]
+    pub(crate) async fn tamper(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.pool).await.expect("tampered");
+    }
+
     async fn with_tables(pool: SqlitePool, path: &str) -> Result<Self, StoreError> {
         let path = path.to_owned();
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
@@ -142,9 +149,29 @@ impl Store {
     }
 }
 
-/// Creates the file for its owner alone; SQLite gives its companions (`-wal`, `-shm`) the same mode.
+/// Creates the file for its owner alone; SQLite gives its companions (`-wal`, `-shm`) the same mode
+/// and, where root uses them, the same owner.
 fn create_private(path: &Path) -> io::Result<()> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => give_to_owner_of_folder(&file, path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.create(true).truncate(false).open(path)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// An operator may use the database as root before the daemon, which has a user of its own, starts
+/// for the first time. Only for a file that was just made: what lies there already may be a link
+/// that leads elsewhere.
+fn give_to_owner_of_folder(file: &File, path: &Path) {
+    if let (true, Some(Ok(folder))) = (geteuid().is_root(), path.parent().map(std::fs::metadata)) {
+        // Where even root may not give files away, the file stays root's.
+        let _given = fchown(file, Some(folder.uid()), Some(folder.gid())).is_ok();
+    }
 }
 
 /// Tells damage from everything else that can go wrong while a database is opened.
@@ -175,6 +202,20 @@ mod tests {
             seen += 1;
         }
         assert!(seen >= 2, "the database and at least its log");
+    }
+
+    #[tokio::test]
+    async fn what_root_makes_belongs_to_whom_the_directory_belongs_to() {
+        if !geteuid().is_root() {
+            return; // nobody else may give files away
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::chown(directory.path(), Some(4321), Some(4321)).expect("we are root");
+        let _store = Store::open(&directory.path().join("state.db")).await.expect("it opens");
+        let files = std::fs::read_dir(directory.path()).expect("readable");
+        let owners: Vec<u32> =
+            files.map(|file| file.expect("an entry").metadata().expect("metadata").uid()).collect();
+        assert!(owners.len() >= 2 && owners.iter().all(|owner| *owner == 4321), "{owners:?}");
     }
 
     #[tokio::test]

@@ -59,6 +59,17 @@ impl Voucher {
     }
 }
 
+/// What became of a pin that was to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forgotten {
+    /// There was none.
+    Nothing,
+    /// It is gone, and this was it.
+    Pin(Box<Pin>),
+    /// It is gone, and what it was could not be read.
+    Damaged,
+}
+
 /// One pinned host key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
@@ -150,37 +161,84 @@ impl Store {
         Ok(touched.rows_affected() > 0)
     }
 
-    /// Removes a pin; says whether there was one.
+    /// Notes that an operator vouches for the key that is pinned; says whether that key is pinned
+    /// to the machine.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forget(&self, machine: &MachineId) -> Result<bool, StoreError> {
-        let gone = sqlx::query(
-            "DELETE FROM host_key_pins
-             WHERE account = $1 AND region = $2 AND instance_id = $3",
+    pub async fn vouch(&self, machine: &MachineId, key_blob: &[u8]) -> Result<bool, StoreError> {
+        let vouched = sqlx::query(
+            "UPDATE host_key_pins SET vouched_by = $5
+             WHERE account = $1 AND region = $2 AND instance_id = $3 AND key_blob = $4",
         )
         .bind(&machine.account)
         .bind(&machine.region)
         .bind(machine.instance.as_str())
+        .bind(BASE64.encode(key_blob))
+        .bind(Voucher::Operator.name())
         .execute(&self.pool)
         .await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(vouched.rows_affected() > 0)
     }
 
-    /// Every pin, by account, region and instance id. There are at most as many as there were
-    /// instances.
+    /// Removes a pin, a damaged one too, and says what it was.
     ///
     /// # Errors
-    /// When the database does not answer or a row is damaged.
-    pub async fn pins(&self) -> Result<Vec<Pin>, StoreError> {
+    /// When the database does not answer.
+    pub async fn forget(&self, machine: &MachineId) -> Result<Forgotten, StoreError> {
+        let gone = sqlx::query(
+            "DELETE FROM host_key_pins
+             WHERE account = $1 AND region = $2 AND instance_id = $3
+             RETURNING *",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(match gone.as_ref().map(read) {
+            None => Forgotten::Nothing,
+            Some(Ok(pin)) => Forgotten::Pin(Box::new(pin)),
+            Some(Err(_)) => Forgotten::Damaged,
+        })
+    }
+
+    /// The machines of that instance id which have a pin, be it a damaged one, by account and
+    /// region. Both are as the database has them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pinned_machines(&self, instance: &InstanceId) -> Result<Vec<MachineId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT account, region FROM host_key_pins
+             WHERE instance_id = $1 ORDER BY account, region",
+        )
+        .bind(instance.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        let machine = |row: &SqliteRow| {
+            Ok(MachineId {
+                account: row.try_get("account")?,
+                region: row.try_get("region")?,
+                instance: instance.clone(),
+            })
+        };
+        rows.iter().map(machine).collect()
+    }
+
+    /// Every pin, by account, region and instance id; a damaged one is an error in its place.
+    /// There are at most as many as there were instances.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pins(&self) -> Result<Vec<Result<Pin, StoreError>>, StoreError> {
         let rows = sqlx::query("SELECT * FROM host_key_pins ORDER BY account, region, instance_id")
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(read).collect()
+        Ok(rows.iter().map(read).collect())
     }
 }
 
-/// One row, checked.
 impl PinBoard for Store {
     fn pin<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Option<PinnedKey>, PinError>> {
         Box::pin(async move {
@@ -203,12 +261,20 @@ impl PinBoard for Store {
             pin.map(known).map_err(|error| PinError(error.to_string()))
         })
     }
+
+    fn seen<'a>(&'a self, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Result<(), PinError>> {
+        Box::pin(async move {
+            let touched = self.touch(&MachineId::from(target), now).await;
+            touched.map(|_pinned| ()).map_err(|error| PinError(error.to_string()))
+        })
+    }
 }
 
 fn known(pin: Pin) -> PinnedKey {
     PinnedKey { key_type: pin.key_type, key_blob: pin.key_blob, fingerprint: pin.fingerprint }
 }
 
+/// One row, checked.
 fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
     let (account, region): (String, String) = (row.try_get("account")?, row.try_get("region")?);
     let instance: String = row.try_get("instance_id")?;
@@ -302,9 +368,13 @@ mod tests {
         remember(&store, &machine("eu-west-1"), b"key").await;
         assert_eq!(store.pin(&machine("us-east-1")).await.expect("an answer"), None);
         remember(&store, &machine("us-east-1"), b"other").await;
-        let pins = store.pins().await.expect("an answer");
-        let regions: Vec<_> = pins.iter().map(|pin| pin.machine.region.as_str()).collect();
+        let pins = store.pins().await.expect("an answer").into_iter().map(|pin| pin.expect("sound"));
+        let regions: Vec<_> = pins.map(|pin| pin.machine.region).collect();
         assert_eq!(regions, ["eu-west-1", "us-east-1"]);
+        let machines = store.pinned_machines(&machine("").instance).await.expect("an answer");
+        assert_eq!(machines, [machine("eu-west-1"), machine("us-east-1")]);
+        let other = InstanceId::parse("i-0123456789abcdef1").expect("an instance id");
+        assert!(store.pinned_machines(&other).await.expect("an answer").is_empty());
     }
 
     #[tokio::test]
@@ -323,14 +393,27 @@ mod tests {
     async fn a_forgotten_pin_can_be_set_anew() {
         let store = Store::in_memory().await.expect("a store");
         let machine = machine("eu-west-1");
-        remember(&store, &machine, b"old").await;
-        assert!(store.forget(&machine).await.expect("an answer"));
-        assert!(!store.forget(&machine).await.expect("an answer"));
+        let old = remember(&store, &machine, b"old").await;
+        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Pin(Box::new(old)));
+        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Nothing);
         assert_eq!(remember(&store, &machine, b"new").await.key_blob, b"new");
     }
 
     #[tokio::test]
-    async fn a_row_that_was_tampered_with_is_an_error() {
+    async fn an_operator_vouches_for_the_key_that_is_pinned_and_for_no_other() {
+        let store = Store::in_memory().await.expect("a store");
+        let machine = machine("eu-west-1");
+        assert!(!store.vouch(&machine, b"key").await.expect("an answer"));
+        remember(&store, &machine, b"key").await;
+        assert!(!store.vouch(&machine, b"other").await.expect("an answer"));
+        let voucher = async || store.pin(&machine).await.expect("an answer").expect("a pin").vouched_by;
+        assert_eq!(voucher().await, Voucher::FirstUse);
+        assert!(store.vouch(&machine, b"key").await.expect("an answer"));
+        assert_eq!(voucher().await, Voucher::Operator);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_was_tampered_with_is_an_error_and_can_be_forgotten() {
         let store = Store::in_memory().await.expect("a store");
         let machine = machine("eu-west-1");
         remember(&store, &machine, b"key").await;
@@ -338,5 +421,9 @@ mod tests {
         sqlx::query(tamper).execute(&store.pool).await.expect("tampered");
         let error = store.pin(&machine).await.expect_err("refused");
         assert!(matches!(error, StoreError::Row { field: "fingerprint", .. }), "{error}");
+        let listed = store.pins().await.expect("an answer");
+        assert!(matches!(listed.as_slice(), [Err(StoreError::Row { .. })]), "{listed:?}");
+        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Damaged);
+        assert!(store.pins().await.expect("an answer").is_empty());
     }
 }

@@ -16,10 +16,11 @@ use crate::credential::{EphemeralKey, InjectError, Injected};
 use crate::domain::{Fingerprint, Target};
 use crate::policy::Permit;
 use crate::ssh::{self, ClientAuthError, ClientConfig, Connection, Limits, Negotiated, Signer, Unverified};
+use crate::tcp::PromptTcp;
 
 /// How long a push that is under way is waited for once dialling has failed: its outcome belongs in the audit.
 const PUSH_LINGER: Duration = Duration::from_secs(2);
-/// Channels a target may have open towards us at once; it has no business opening any.
+/// Channels on one upstream; those that a target opens are refused one by one, on record.
 const TARGET_CHANNELS_MAX: usize = 1024;
 
 /// An SSH connection to the target, logged in.
@@ -186,8 +187,7 @@ fn dial<'a>(
             Ok(Err(error)) => return Err(dial_error(&error, settings)),
             Err(_) => return Err(UpstreamError::ConnectTimeout(settings.connect_timeout)),
         };
-        // Keys typed must not wait for company.
-        stream.set_nodelay(true).map_err(|error| UpstreamError::Unreachable(error.kind()))?;
+        let stream = PromptTcp::new(stream).map_err(|error| UpstreamError::Unreachable(error.kind()))?;
         match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
             Ok(Ok(unverified)) => Ok(unverified),
             Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),

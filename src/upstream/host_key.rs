@@ -33,6 +33,9 @@ pub trait PinBoard: Send + Sync + std::fmt::Debug {
         key_blob: &'a [u8],
         now: Timestamp,
     ) -> BoxFuture<'a, Result<PinnedKey, PinError>>;
+
+    /// The machine has proved to have its pinned key once more.
+    fn seen<'a>(&'a self, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Result<(), PinError>>;
 }
 
 /// What vouched for a host key.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::credential::Injector;
+use crate::domain::Target;
 
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
@@ -54,5 +55,12 @@ impl Connector {
         clock: SharedClock,
     ) -> Self {
         Self { injector, pins, settings, clock }
+    }
+
+    /// Notes that a target was reached and proved to be itself. Best effort: nothing rests on it.
+    pub async fn note_seen(&self, target: &Target) {
+        if let Err(error) = self.pins.seen(target, self.clock.now()).await {
+            tracing::warn!(%error, target = %target.id, "when the target was last seen could not be noted");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Finished, Lab, Supervisor, Way, lines_of, named, new_key};
+use crate::support::{Finished, Lab, Supervisor, Way, lines_of, named, new_key, run_drawbridge};
 
 /// Only `web-1` and only as the lab's login; `vault-1` is forbidden, all else is not mentioned.
 fn narrow_policy() -> String {
@@ -169,8 +169,38 @@ fn a_changed_host_key_refuses_with_both_fingerprints() {
     let failed = lab.audited("upstream-failed", |_| true);
     assert_eq!(
         (&failed["pinned_fingerprint"], &failed["host_key_fingerprint"]),
-        (&before.into(), &after.into())
+        (&before.as_str().into(), &after.as_str().into())
     );
+    let config = lab.config_file().display().to_string();
+    let forget = ["host-keys", "forget", &instance.id, "--config", &config];
+    let forgot = run_drawbridge(&forget, &[]).ended_with(0).out();
+    assert!(forgot.contains(&before), "{forgot}");
+    for way in Way::BOTH {
+        lab.client(way, "web-1").run("true").ended_with(0);
+    }
+    let listed = run_drawbridge(&["host-keys", "list", "--config", &config], &[]).ended_with(0).out();
+    assert!(listed.contains(&after) && !listed.contains(&before), "{listed}");
+}
+
+#[test]
+fn where_only_pinned_keys_are_believed_an_operator_pins_them() {
+    let builder = Lab::with().instance("web-1").config("upstream", "host_keys", "\"pinned\"");
+    let lab = builder.start();
+    let instance = lab.instance("web-1");
+    let shown = instance.host_fingerprint();
+    for way in Way::BOTH {
+        let said = lab.client(way, "web-1").run("true").ended_with(255).err();
+        assert!(said.contains(&shown), "{way:?}: {said}");
+    }
+    let config = lab.config_file().display().to_string();
+    let (account, key) = (lab.account(), instance.host_key());
+    let pin =
+        ["host-keys", "pin", &instance.id, "--account", &account, "--region", "eu-west-1", "--key", &key];
+    let pinned = run_drawbridge(&[&pin[..], &["--config", &config]].concat(), &[]).ended_with(0).out();
+    assert!(pinned.contains(&shown), "{pinned}");
+    for way in Way::BOTH {
+        lab.client(way, "web-1").run("true").ended_with(0);
+    }
 }
 
 #[test]
@@ -209,4 +239,20 @@ fn a_target_called_dot_dot_slash_etc_is_no_target() {
     let lab = Lab::with().instance("web-1").start();
     lab.client(Way::Direct, "../../etc").run("true").ended_with(255).with_a_sentence();
     lab.client(Way::Direct, "web-1").run("true").ended_with(0);
+}
+
+/// Someone who is taken out of the users file while connected opens nothing more.
+#[test]
+fn access_withdrawn_during_a_connection_opens_no_more_sessions() {
+    for way in Way::BOTH {
+        let lab = Lab::with().instance("web-1").start();
+        let master = lab.client(way, "web-1").master();
+        master.client.run("true").ended_with(0);
+        std::fs::write(lab.dir().join("users.toml"), "[users.somebody-else]\ngroups = []\n")
+            .expect("our own folder");
+        lab.daemon.signal(rustix::process::Signal::HUP);
+        lab.audited("reloaded", |event| event["what"] == "users");
+        let refused = master.client.run("true").ended_with(255);
+        assert!(refused.err().contains("has been withdrawn"), "{way:?}: {}", refused.err());
+    }
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Client, Lab, Running, Terminal, Way, finish, named, noise, wait_for};
 
-/// How long a stall is watched. A person's minute shows nothing that these seconds do not.
-const WATCHED: Duration = Duration::from_secs(12);
+/// How long a stall is watched, in seconds, unless `STALL_SECONDS` says otherwise. A person's minute shows
+/// nothing that these do not.
+const WATCHED: u64 = 12;
 /// From one typed key to the next, which is no synchronisation: it keeps the machine from
 /// spending itself on keys.
 const PACE: Duration = Duration::from_millis(100);
@@ -20,6 +21,11 @@ const ECHO: Duration = Duration::from_secs(5);
 /// How much the daemon may grow while channels are stalled, in KiB: its bound is 2 MiB for each
 /// channel and direction and a little for each connection, and allocators keep some.
 const GROWTH_MAX_KIB: u64 = 48 * 1024;
+
+fn watched() -> Duration {
+    let asked = std::env::var("STALL_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(WATCHED))
+}
 
 /// A shared connection that notices silence and changes its keys every few seconds.
 fn watchful<'a>(lab: &'a Lab, way: Way) -> Client<'a> {
@@ -42,7 +48,7 @@ fn pour_into(running: &mut Running) {
 #[track_caller]
 fn echoes_throughout(lab: &Lab, terminal: &mut Terminal, memory_before: u64) {
     let (began, mut slowest, mut keys) = (Instant::now(), Duration::ZERO, 0);
-    while began.elapsed() < WATCHED {
+    while began.elapsed() < watched() {
         let typed = Instant::now();
         keys += 1;
         terminal.type_in(&format!("k{keys}."));

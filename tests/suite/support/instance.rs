@@ -90,6 +90,11 @@ impl Instance {
         self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
     }
 
+    /// Its public host key, as a `.pub` file has it.
+    pub(crate) fn host_key(&self) -> String {
+        self.sshd(|sshd| sshd.host_key.clone())
+    }
+
     /// Its host key's fingerprint.
     pub(crate) fn host_fingerprint(&self) -> String {
         self.sshd(|sshd| super::files::fingerprint(&sshd.host_key))

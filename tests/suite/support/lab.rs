@@ -110,6 +110,11 @@ impl Lab {
         &self.prepared.instances[name]
     }
 
+    /// The number of the account that the instances belong to.
+    pub(crate) fn account(&self) -> String {
+        self.prepared.account["account"].as_str().expect("a number").to_owned()
+    }
+
     /// A key that the lab made for a user.
     pub(crate) fn key(&self, user: &str) -> PathBuf {
         self.dir().join(format!("key_{user}"))
