@@ -2,13 +2,15 @@
 //!
 //! Cedar decides one login and one action at a time, so these are questions asked many times over.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use cedar_policy::{PolicyId, PolicySet};
 use jiff::Timestamp;
 
 use super::Policy;
 use super::facts::{Scene, plain_action};
-use super::rule::Rule;
+use super::rule::{Effect, Rule};
 use crate::domain::{Action, ActionKind, Identity, Login, Target};
 
 /// The login tried where no rule and no caller names one: does a rule allow whichever login?
@@ -30,8 +32,8 @@ impl Policy {
         now: Timestamp,
         also: &[Login],
     ) -> Vec<Login> {
-        let Ok(scene) = Scene::new(&self.vocabulary, identity, target) else { return Vec::new() };
-        let rules = self.permit_rules_about(&scene);
+        let Some(mut inquiry) = Inquiry::new(self, identity, target, now) else { return Vec::new() };
+        let rules = inquiry.permit_rules();
         let actions = action.map_or_else(|| probes(&rules), |action| vec![action.clone()]);
         let preferred = rules
             .iter()
@@ -40,7 +42,7 @@ impl Policy {
         let named = named_logins(&rules).map(|login| (login, None));
         let mut permitted = Vec::new();
         for (login, because_of) in preferred.chain(also).chain(named) {
-            if !permitted.contains(&login) && self.any_permits(&scene, &login, &actions, now, because_of) {
+            if !permitted.contains(&login) && inquiry.any_permits(&login, &actions, because_of) {
                 permitted.push(login);
             }
         }
@@ -61,48 +63,65 @@ impl Policy {
         logins: &[Login],
         now: Timestamp,
     ) -> bool {
-        let Ok(scene) = Scene::new(&self.vocabulary, identity, target) else { return false };
-        let rules = self.permit_rules_about(&scene);
+        let Some(mut inquiry) = Inquiry::new(self, identity, target, now) else { return false };
+        let rules = inquiry.permit_rules();
         if rules.is_empty() {
             return false;
         }
         let actions = probes(&rules);
         let preferred = rules.iter().flat_map(|rule| rule.preferred_logins.iter().cloned());
         let whichever = Login::parse(ANY_LOGIN).ok();
-        let candidates = logins.iter().cloned().chain(preferred).chain(named_logins(&rules)).chain(whichever);
-        let mut tried = Vec::new();
-        for login in candidates {
-            if tried.contains(&login) {
-                continue;
-            }
-            if self.any_permits(&scene, &login, &actions, now, None) {
-                return true;
-            }
-            tried.push(login);
-        }
-        false
+        let mut candidates =
+            logins.iter().cloned().chain(preferred).chain(named_logins(&rules)).chain(whichever);
+        candidates.any(|login| inquiry.any_permits(&login, &actions, None))
+    }
+}
+
+/// One person and one machine, asked about again and again. No question is put to Cedar twice, and the
+/// rules that are about other people are left out of it: they could not change an answer.
+struct Inquiry<'p> {
+    policy: &'p Policy,
+    scene: Scene<'p>,
+    now: Timestamp,
+    rules: Vec<&'p Rule>,
+    set: PolicySet,
+    /// The deciding rules where login and action, by its place, are permitted.
+    answers: HashMap<(Login, usize), Option<Vec<&'p Rule>>>,
+}
+
+impl<'p> Inquiry<'p> {
+    /// Nothing when the facts cannot be put to Cedar.
+    fn new(policy: &'p Policy, identity: &'p Identity, target: &Target, now: Timestamp) -> Option<Self> {
+        let scene = Scene::new(&policy.vocabulary, identity, target).ok()?;
+        let rules: Vec<&Rule> =
+            policy.rules.iter().filter(|rule| scene.is_one_of(&rule.principals)).collect();
+        let in_cedar = |rule: &&Rule| policy.set.policy(&PolicyId::new(&rule.id.0)).cloned();
+        let set = PolicySet::from_policies(rules.iter().filter_map(in_cedar)).ok()?;
+        Some(Self { policy, scene, now, rules, set, answers: HashMap::new() })
     }
 
-    fn any_permits(
-        &self,
-        scene: &Scene<'_>,
-        login: &Login,
-        actions: &[Action],
-        now: Timestamp,
-        because_of: Option<&Rule>,
-    ) -> bool {
-        actions.iter().any(|action| {
-            scene.request(login, action, now).is_ok_and(|request| {
-                let verdict = self.ask(scene, &request);
-                let decisive = |rule: &Rule| verdict.rules.iter().any(|decider| decider.id == rule.id);
-                verdict.permits() && because_of.is_none_or(decisive)
+    fn permit_rules(&self) -> Vec<&'p Rule> {
+        self.rules.iter().copied().filter(|rule| rule.effect == Effect::Permit).collect()
+    }
+
+    /// `actions` are the same in every call.
+    fn any_permits(&mut self, login: &Login, actions: &[Action], because_of: Option<&Rule>) -> bool {
+        actions.iter().enumerate().any(|(place, action)| {
+            let deciders = self.deciders(login, place, action);
+            deciders.is_some_and(|rules| {
+                because_of.is_none_or(|wanted| rules.iter().any(|rule| rule.id == wanted.id))
             })
         })
     }
 
-    /// The permit rules whose scope takes in the person: the others need not be tried.
-    fn permit_rules_about(&self, scene: &Scene<'_>) -> Vec<&Rule> {
-        self.permit_rules().filter(|rule| scene.is_one_of(&rule.principals)).collect()
+    fn deciders(&mut self, login: &Login, place: usize, action: &Action) -> Option<&[&'p Rule]> {
+        let Self { policy, scene, now, set, answers, .. } = self;
+        let answer = answers.entry((login.clone(), place)).or_insert_with(|| {
+            let request = scene.request(login, action, *now).ok()?;
+            let verdict = policy.ask_of(set, scene, &request);
+            verdict.permits().then_some(verdict.rules)
+        });
+        answer.as_deref()
     }
 }
 
