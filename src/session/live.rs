@@ -249,8 +249,8 @@ pub(super) fn algorithms(negotiated: Option<&Negotiated>) -> Algorithms {
         host_key: name(|n| &n.host_key),
         cipher_client_to_server: name(|n| &n.cipher_to_server),
         cipher_server_to_client: name(|n| &n.cipher_to_client),
-        mac_client_to_server: None,
-        mac_server_to_client: None,
+        mac_client_to_server: negotiated.and_then(|n| n.mac_to_server.as_deref()).map(Text::from),
+        mac_server_to_client: negotiated.and_then(|n| n.mac_to_client.as_deref()).map(Text::from),
     }
 }
 

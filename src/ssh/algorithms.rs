@@ -162,6 +162,9 @@ pub(super) struct Choice {
     pub(super) host_key: String,
     pub(super) cipher_to_server: String,
     pub(super) cipher_to_client: String,
+    /// Nothing where the cipher authenticates by itself.
+    pub(super) mac_to_server: Option<String>,
+    pub(super) mac_to_client: Option<String>,
     pub(super) to_server: Suite,
     pub(super) to_client: Suite,
     /// The peer sent a first message of an exchange that was not chosen; it is to be ignored.
@@ -178,8 +181,14 @@ fn pick<'a>(kind: &'static str, client: &'a [String], server: &[String]) -> Resu
 pub(super) fn negotiate(client: &KexInit, server: &KexInit, peer: Role) -> Result<Choice, CloseReason> {
     let kex = pick("key exchange", &client.kex, &server.kex)?;
     let host_key = pick("host key algorithm", &client.host_keys, &server.host_keys)?;
-    let suite = |cipher: &str, client_macs: &[String], server_macs: &[String]| {
-        let mac = if is_aead(cipher) { "" } else { pick("MAC", client_macs, server_macs)? };
+    let mac = |cipher: &str, client_macs: &[String], server_macs: &[String]| {
+        if is_aead(cipher) {
+            return Ok(None);
+        }
+        pick("MAC", client_macs, server_macs).map(|mac| Some(mac.to_owned()))
+    };
+    let suite = |cipher: &str, mac: Option<&str>| {
+        let mac = mac.unwrap_or_default();
         Suite::of(cipher, mac)
             .ok_or(CloseReason::Protocol(ProtocolError("an algorithm was chosen that we lack")))
     };
@@ -189,11 +198,15 @@ pub(super) fn negotiate(client: &KexInit, server: &KexInit, peer: Role) -> Resul
     let ours = if peer == Role::Client { server } else { client };
     let guessed_right =
         theirs.kex.first() == ours.kex.first() && theirs.host_keys.first() == ours.host_keys.first();
+    let mac_to_server = mac(cipher_to_server, &client.mac_to_server, &server.mac_to_server)?;
+    let mac_to_client = mac(cipher_to_client, &client.mac_to_client, &server.mac_to_client)?;
     Ok(Choice {
         kex: kex.to_owned(),
         host_key: host_key.to_owned(),
-        to_server: suite(cipher_to_server, &client.mac_to_server, &server.mac_to_server)?,
-        to_client: suite(cipher_to_client, &client.mac_to_client, &server.mac_to_client)?,
+        to_server: suite(cipher_to_server, mac_to_server.as_deref())?,
+        to_client: suite(cipher_to_client, mac_to_client.as_deref())?,
+        mac_to_server,
+        mac_to_client,
         cipher_to_server: cipher_to_server.to_owned(),
         cipher_to_client: cipher_to_client.to_owned(),
         ignore_guess: theirs.guess_follows && !guessed_right,
@@ -224,6 +237,7 @@ mod tests {
         let choice = negotiate(&client, &server, Role::Client).expect("common");
         assert_eq!(choice.kex, "curve25519-sha256");
         assert_eq!(choice.cipher_to_server, "aes256-ctr");
+        assert_eq!(choice.mac_to_server.as_deref(), Some("hmac-sha2-256-etm@openssh.com"));
     }
 
     #[test]

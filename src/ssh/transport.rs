@@ -85,6 +85,10 @@ pub struct Negotiated {
     pub cipher_to_server: String,
     /// Cipher from server to client.
     pub cipher_to_client: String,
+    /// MAC from client to server; nothing where the cipher authenticates by itself.
+    pub mac_to_server: Option<String>,
+    /// MAC from server to client; nothing where the cipher authenticates by itself.
+    pub mac_to_client: Option<String>,
 }
 
 /// What a received packet means to the layers above.
@@ -512,6 +516,8 @@ impl Transport {
             host_key: run.choice.host_key.clone(),
             cipher_to_server: run.choice.cipher_to_server.clone(),
             cipher_to_client: run.choice.cipher_to_client.clone(),
+            mac_to_server: run.choice.mac_to_server.clone(),
+            mac_to_client: run.choice.mac_to_client.clone(),
         });
         self.outgoing_held = false;
         self.exchanged_at = Instant::now();
@@ -563,6 +569,36 @@ fn read_disconnect(payload: &[u8]) -> CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn side(role: Role) -> Transport {
+        let key = || Arc::new(HostKey::generate("test").expect("key"));
+        let setup = Setup {
+            role,
+            ident: "SSH-2.0-test".to_owned(),
+            identity: (role == Role::Server).then(|| ServerIdentity { key: key(), certificate: None }),
+            host_keys: algorithms::owned(algorithms::HOST_KEYS),
+            kex: algorithms::owned(algorithms::KEX),
+            ciphers: algorithms::owned(algorithms::CIPHERS),
+            rekey: RekeyPolicy::default(),
+        };
+        Transport::new(setup).expect("set up")
+    }
+
+    /// Terrapin, CVE-2023-48795: a message slipped in before encryption starts would shift every number after it.
+    #[test]
+    fn terrapin_a_stray_message_in_the_first_key_exchange_ends_the_connection() {
+        for (us, them) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
+            for stray in [numbers::IGNORE, numbers::DEBUG, numbers::UNIMPLEMENTED] {
+                let (mut ours, theirs) = (side(us), side(them));
+                ours.reader.buffer.extend_from_slice(theirs.writer.pending());
+                let mut slipped_in = PacketWriter::new();
+                slipped_in.put(&[stray, 0, 0, 0, 0], &[]).expect("fits");
+                ours.reader.buffer.extend_from_slice(slipped_in.pending());
+                let error = std::iter::repeat_with(|| ours.receive()).find_map(Result::err).expect("refused");
+                assert!(error.to_string().contains("stray message"), "{us:?} {stray}: {error}");
+            }
+        }
+    }
 
     #[test]
     fn clients_that_take_a_star_for_a_character_are_recognised() {
