@@ -19,6 +19,7 @@ use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, Targ
 use crate::policy::{Permit, Policy};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
+use crate::ssh::testing::TestKey;
 use crate::ssh::{
     self, ChannelKind, ClientConfig, Connection, HostKey, Limits, RekeyPolicy, ServerConfig, ServerIdentity,
     Signer, Unverified,
@@ -64,20 +65,6 @@ impl PinBoard for NoPins {
     }
 }
 
-struct Key(aws_lc_rs::signature::Ed25519KeyPair);
-
-impl Signer for Key {
-    fn public_blob(&self) -> Vec<u8> {
-        use aws_lc_rs::signature::KeyPair;
-        let key = self.0.public_key();
-        [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], key.as_ref()].concat()
-    }
-
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).as_ref().to_vec()
-    }
-}
-
 fn peer() -> Peer {
     Peer {
         client: "192.0.2.7:1234".parse().expect("an address"),
@@ -89,14 +76,14 @@ fn peer() -> Peer {
 pub(super) struct Bastion {
     pub(super) services: Arc<Services>,
     audit: Collected,
-    alice: Key,
+    alice: TestKey,
     files: Workshop,
 }
 
 impl Bastion {
     pub(super) fn new() -> Self {
         let files = Workshop::new();
-        let alice = Key(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"));
+        let alice = TestKey::fresh();
         let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
         let users = format!("[users.alice]\ngroups = []\nauthorized_keys = [\"{line}\"]\n");
         let users_file = files.write("users.toml", users);
@@ -220,7 +207,7 @@ async fn shutting_down_does_not_wait_for_strangers() {
 /// A client's and a server's end of an open connection.
 pub(super) async fn connected() -> (Connection, Connection) {
     let (near, far) = duplex(64 * 1024);
-    let key = Key(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"));
+    let key = TestKey::fresh();
     let config = ServerConfig {
         identity: ServerIdentity {
             key: Arc::new(HostKey::generate("target").expect("key")),

@@ -9,31 +9,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::watch;
 
+use super::testing::TestKey;
 use super::wire::{Put, message};
 use super::*;
 use crate::domain::Ending;
 use crate::relay;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(super) struct TestKey(aws_lc_rs::signature::Ed25519KeyPair);
-
-impl Signer for TestKey {
-    fn public_blob(&self) -> Vec<u8> {
-        use aws_lc_rs::signature::KeyPair;
-        let mut out = Vec::new();
-        out.string(b"ssh-ed25519").string(self.0.public_key().as_ref());
-        out
-    }
-
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).as_ref().to_vec()
-    }
-}
-
-pub(super) fn fresh_key() -> TestKey {
-    TestKey(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"))
-}
 
 pub(super) fn server_config() -> ServerConfig {
     let key = HostKey::generate("test").expect("host key");
@@ -115,7 +97,7 @@ async fn stoppable_pair(
     client: ClientConfig,
 ) -> (Connection, Connection, Arc<AtomicBool>) {
     let (unverified, unauthenticated, stopped) = stoppable_strangers(server, client).await;
-    let key = fresh_key();
+    let key = TestKey::fresh();
     let let_in = async {
         unauthenticated.next().await.expect("a request");
         unauthenticated.succeed()

@@ -37,6 +37,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use algorithms::Role;

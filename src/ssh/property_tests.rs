@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use super::hostile_tests::{fresh_key, pair_of, patiently, server_config, session_on, strangers};
+use super::hostile_tests::{pair_of, patiently, server_config, session_on, strangers};
 use super::wire::{Put, message};
 use super::*;
 
@@ -104,7 +104,7 @@ async fn harmed_login(to_server: Option<Harm>, to_client: Option<Harm>) -> bool 
             unauthenticated.refuse();
         }
     };
-    let key = fresh_key();
+    let key = super::testing::TestKey::fresh();
     let client = async {
         let unverified = connect(near, &ClientConfig::default()).await?;
         match unverified.authenticate("someone", &key).await {

@@ -9,31 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use super::testing::TestKey;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-struct TestKey(aws_lc_rs::signature::Ed25519KeyPair);
-
-impl TestKey {
-    fn fresh() -> Self {
-        Self(aws_lc_rs::signature::Ed25519KeyPair::generate().expect("key"))
-    }
-}
-
-impl Signer for TestKey {
-    fn public_blob(&self) -> Vec<u8> {
-        use super::wire::Put;
-        use aws_lc_rs::signature::KeyPair;
-        let mut out = Vec::new();
-        out.string(b"ssh-ed25519").string(self.0.public_key().as_ref());
-        out
-    }
-
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).as_ref().to_vec()
-    }
-}
 
 fn server_config() -> ServerConfig {
     let key = Arc::new(HostKey::generate("test").expect("host key"));
