@@ -111,6 +111,8 @@ pub async fn run(
     notify(NotifyState::Ready);
 
     let faulty = tokio::select! {
+        // The order to stop ends the services too: the cause comes before its consequence.
+        biased;
         () = stop.cancelled() => false,
         _ended = running.join_next() => true,
     };
