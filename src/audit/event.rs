@@ -13,7 +13,7 @@ use super::facts::{
 use super::json::{as_ms, as_utc_ms};
 use super::text::{SshUser, Text};
 use crate::domain::{ChannelNumber, Ending, Fingerprint, Login, UserName};
-use crate::policy::{Permit, Question, Refusal, RefusalReason, RuleId};
+use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
 
 /// One line of the audit trail, without its time and ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -132,10 +132,12 @@ pub enum Event {
         user: UserName,
         /// Where they came from.
         client_addr: IpAddr,
-        /// The machine it is about.
-        target: TargetFacts,
-        /// The OS user on it.
-        login: Login,
+        /// The machine it is about; none where the bastion is to connect to an address that is no instance's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<TargetFacts>,
+        /// The OS user on it; none where the bastion itself is to connect.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        login: Option<Login>,
         /// What is to be done there.
         #[serde(flatten)]
         action: ActionFacts,
@@ -263,6 +265,53 @@ pub enum Event {
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
     },
+    /// The target listens for the client, or listens no longer.
+    ForwardListening {
+        /// Where.
+        #[serde(flatten)]
+        action: ActionFacts,
+        /// The port that the target chose, where it was to choose one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// Whether it listens from here on, or has ceased to.
+        listening: bool,
+    },
+    /// One forwarded connection began: a forward of a session, a use of the client's key agent or display, or a
+    /// connection by the bastion alone.
+    ForwardStarted {
+        /// The channel.
+        channel: ChannelNumber,
+        /// Who.
+        user: UserName,
+        /// The client's address.
+        client_addr: IpAddr,
+        /// What kind, and to where.
+        #[serde(flatten)]
+        action: ActionFacts,
+        /// Who connected to the forward, as that side says: not verified.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        originator: Option<Text>,
+    },
+    /// One forwarded connection is over.
+    ForwardEnded {
+        /// The channel.
+        channel: ChannelNumber,
+        /// What kind, and to where.
+        #[serde(flatten)]
+        action: ActionFacts,
+        /// Data bytes from the client to the other end.
+        bytes_to_target: u64,
+        /// Data bytes from the other end to the client.
+        bytes_to_client: u64,
+        /// Why it is over.
+        ending: Ending,
+        /// More about why, where there is more to say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Text>,
+        /// From opened to closed.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
     /// A session is over.
     SessionEnded {
         /// Why.
@@ -302,8 +351,8 @@ impl Event {
             outcome: DecisionOutcome::Permit,
             user: identity.user.clone(),
             client_addr: identity.client_addr,
-            target: permit.target().as_ref().into(),
-            login: permit.login().clone(),
+            target: Some(permit.target().as_ref().into()),
+            login: Some(permit.login().clone()),
             action: permit.action().into(),
             rules: permit.rules().to_vec(),
             reason: None,
@@ -329,12 +378,47 @@ impl Event {
             outcome: DecisionOutcome::Refuse,
             user: question.identity.user.clone(),
             client_addr: question.identity.client_addr,
-            target: question.target.as_ref().into(),
-            login: question.login.clone(),
+            target: Some(question.target.as_ref().into()),
+            login: Some(question.login.clone()),
             action: question.action.into(),
             rules: refusal.rules.clone(),
             reason: Some(refusal.reason),
-            errors: refusal.errors.iter().take(ERRORS_MAX).map(|error| Text::from(error.as_str())).collect(),
+            errors: errors_of(refusal),
+            limits: None,
+        }
+    }
+
+    /// The event that a permit to have the bastion connect is.
+    #[must_use]
+    pub fn connect_permitted(permit: &ConnectPermit) -> Self {
+        let (identity, destination) = (permit.identity(), permit.destination());
+        Self::Decision {
+            outcome: DecisionOutcome::Permit,
+            user: identity.user.clone(),
+            client_addr: identity.client_addr,
+            target: destination.instance.as_deref().map(TargetFacts::from),
+            login: None,
+            action: destination.into(),
+            rules: permit.rules().to_vec(),
+            reason: None,
+            errors: Vec::new(),
+            limits: Some(permit.limits().into()),
+        }
+    }
+
+    /// The event that a refusal to have the bastion connect is.
+    #[must_use]
+    pub fn connect_refused(question: &ConnectQuestion<'_>, refusal: &Refusal) -> Self {
+        Self::Decision {
+            outcome: DecisionOutcome::Refuse,
+            user: question.identity.user.clone(),
+            client_addr: question.identity.client_addr,
+            target: question.destination.instance.as_deref().map(TargetFacts::from),
+            login: None,
+            action: question.destination.into(),
+            rules: refusal.rules.clone(),
+            reason: Some(refusal.reason),
+            errors: errors_of(refusal),
             limits: None,
         }
     }
@@ -342,6 +426,10 @@ impl Event {
 
 /// The most evaluation errors that one decision keeps.
 const ERRORS_MAX: usize = 8;
+
+fn errors_of(refusal: &Refusal) -> Vec<Text> {
+    refusal.errors.iter().take(ERRORS_MAX).map(|error| Text::from(error.as_str())).collect()
+}
 
 /// Declares the names once, so that the list and the match cannot differ.
 macro_rules! names {
@@ -382,6 +470,9 @@ names! {
     ChannelStarted => "channel-started",
     ChannelRefused => "channel-refused",
     ChannelEnded => "channel-ended",
+    ForwardListening => "forward-listening",
+    ForwardStarted => "forward-started",
+    ForwardEnded => "forward-ended",
     SessionEnded => "session-ended",
     ConnectionEnded => "connection-ended",
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::{
-    Action, ActionKind, AuthMethod, CertificateFacts, ChannelNumber, Ending, Exit, Fingerprint, InstanceId,
+    Action, AuthMethod, CertificateFacts, ChannelNumber, Destination, Ending, Exit, Fingerprint, InstanceId,
     Login, UserName,
 };
 use crate::policy::{RefusalReason, RuleId};
@@ -168,6 +168,7 @@ fn of_sessions() -> Vec<Event> {
         target: target(),
     });
     events.extend(channels());
+    events.extend(forwards());
     events.push(Event::SessionEnded {
         ending: Ending::Idle,
         detail: Some("nothing was said for 15 minutes".into()),
@@ -185,8 +186,8 @@ fn decisions() -> Vec<Event> {
             outcome: DecisionOutcome::Permit,
             user: alice(),
             client_addr: CLIENT,
-            target: target(),
-            login: login(),
+            target: Some(target()),
+            login: Some(login()),
             action: (&Action::Exec { command: "uptime".to_owned() }).into(),
             rules: vec![RuleId("web-team".to_owned())],
             reason: None,
@@ -197,14 +198,87 @@ fn decisions() -> Vec<Event> {
             outcome: DecisionOutcome::Refuse,
             user: alice(),
             client_addr: CLIENT,
-            target: TargetFacts { name: None, ..target() },
-            login: login(),
+            target: Some(TargetFacts { name: None, ..target() }),
+            login: Some(login()),
             action: (&Action::Subsystem { name: "netconf".to_owned() }).into(),
             rules: vec![RuleId("no-vault".to_owned())],
             reason: Some(RefusalReason::Forbidden),
             errors: vec!["attribute `owner` does not exist".into()],
             limits: None,
         },
+        Event::Decision {
+            outcome: DecisionOutcome::Permit,
+            user: alice(),
+            client_addr: CLIENT,
+            target: None,
+            login: None,
+            action: (&destination()).into(),
+            rules: vec![RuleId("databases".to_owned())],
+            reason: None,
+            errors: vec![],
+            limits: Some(LimitFacts::default()),
+        },
+        refused(&listen()),
+        refused(&socket()),
+    ]
+}
+
+fn listen() -> Action {
+    Action::RemoteForward { host: String::new(), port: 0 }
+}
+
+fn socket() -> Action {
+    Action::RemoteSocket { path: "/run/app.sock".to_owned() }
+}
+
+fn refused(action: &Action) -> Event {
+    Event::Decision {
+        outcome: DecisionOutcome::Refuse,
+        user: alice(),
+        client_addr: CLIENT,
+        target: Some(target()),
+        login: Some(login()),
+        action: action.into(),
+        rules: vec![],
+        reason: Some(RefusalReason::NoRulePermits),
+        errors: vec![],
+        limits: None,
+    }
+}
+
+fn destination() -> Destination {
+    Destination { host: "db.example.internal".to_owned(), address: TARGET, port: 5432, instance: None }
+}
+
+fn forwards() -> Vec<Event> {
+    let to_target = Action::LocalForward { host: "localhost".to_owned(), port: 8080 };
+    let started = |channel, action: ActionFacts, originator: Option<Text>| Event::ForwardStarted {
+        channel: ChannelNumber(channel),
+        user: alice(),
+        client_addr: CLIENT,
+        action,
+        originator,
+    };
+    let ended = |channel, action: ActionFacts, detail: Option<Text>| Event::ForwardEnded {
+        channel: ChannelNumber(channel),
+        action,
+        bytes_to_target: 512,
+        bytes_to_client: 65_536,
+        ending: if detail.is_some() { Ending::UpstreamFailed } else { Ending::Finished },
+        detail,
+        duration: ms(1_250),
+    };
+    vec![
+        Event::ForwardListening { action: (&listen()).into(), port: Some(34_567), listening: true },
+        Event::ForwardListening { action: (&socket()).into(), port: None, listening: false },
+        started(5, (&to_target).into(), Some("127.0.0.1:50412".into())),
+        started(6, (&destination()).into(), None),
+        started(7, (&listen()).into(), Some("198.51.100.4:40022".into())),
+        started(8, (&socket()).into(), None),
+        ended(5, (&to_target).into(), None),
+        ended(6, (&destination()).into(), Some("connection refused".into())),
+        ended(7, (&listen()).into(), None),
+        ended(8, (&socket()).into(), None),
     ]
 }
 
@@ -253,11 +327,7 @@ fn channels() -> Vec<Event> {
     };
     let pty = PtyFacts { term: "xterm-256color".into(), columns: 120, rows: 40 };
     vec![
-        Event::ChannelStarted {
-            channel: ChannelNumber(1),
-            action: ActionFacts { action: ActionKind::Shell, command: None, subsystem: None },
-            pty: Some(pty),
-        },
+        Event::ChannelStarted { channel: ChannelNumber(1), action: (&Action::Shell).into(), pty: Some(pty) },
         Event::ChannelStarted {
             channel: ChannelNumber(2),
             action: ActionFacts::exec(b"printf '\xff\n'"),

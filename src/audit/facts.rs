@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::text::{CommandLine, Text};
 use crate::domain::{
-    Action, ActionKind, AuthMethod, CertificateFacts, Exit, Fingerprint, InstanceId, Target,
+    Action, ActionKind, AuthMethod, CertificateFacts, Destination, Exit, Fingerprint, InstanceId, Target,
 };
 use crate::policy::Limits;
 
@@ -19,6 +19,12 @@ pub enum Way {
     Jump,
     /// `ssh login@target@bastion`.
     Direct,
+    /// `ssh -t bastion target`, or a choice from the menu of `ssh bastion`.
+    Console,
+    /// As a jump, but the SSH connection to the target is the client's own, end to end.
+    PassThrough,
+    /// `ssh -L`, `-D` or `-W` through the bastion alone.
+    Connect,
 }
 
 /// Why a connection was turned away before it said anything.
@@ -181,7 +187,7 @@ impl From<&Target> for TargetFacts {
 /// What someone wants to do, or does, on the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ActionFacts {
-    /// `shell`, `exec`, `sftp` or `subsystem`.
+    /// What policies call it: `shell`, `exec`, `local-forward`, …
     pub action: ActionKind,
     /// The command line of an `exec`.
     #[serde(flatten)]
@@ -189,24 +195,74 @@ pub struct ActionFacts {
     /// The name of a `subsystem` other than `sftp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subsystem: Option<Text>,
+    /// Where a `local-forward` or a `connect` leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<EndpointFacts>,
+    /// Where a `remote-forward` listens on the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<EndpointFacts>,
+    /// The socket of a `local-socket` or `remote-socket` on the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Text>,
+}
+
+/// One end of a forward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndpointFacts {
+    /// The host as the client named it; empty for every address of a listener.
+    pub host: Text,
+    /// The address that is dialled, where it is drawbridge that dials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The port; 0 where a listener may choose.
+    pub port: u16,
+}
+
+impl EndpointFacts {
+    fn named(host: &str, port: u16) -> Self {
+        Self { host: Text::from(host), address: None, port }
+    }
 }
 
 impl ActionFacts {
+    fn plain(action: ActionKind) -> Self {
+        Self { action, command: None, subsystem: None, destination: None, listen: None, path: None }
+    }
+
     /// An `exec` with the very bytes that the client sent.
     #[must_use]
     pub fn exec(command: &[u8]) -> Self {
-        Self { action: ActionKind::Exec, command: Some(CommandLine::from_bytes(command)), subsystem: None }
+        Self { command: Some(CommandLine::from_bytes(command)), ..Self::plain(ActionKind::Exec) }
     }
 }
 
 impl From<&Action> for ActionFacts {
     fn from(action: &Action) -> Self {
-        let (command, subsystem) = match action {
-            Action::Exec { command } => (Some(CommandLine::from(command.as_str())), None),
-            Action::Subsystem { name } => (None, Some(Text::from(name.as_str()))),
-            Action::Shell | Action::Sftp => (None, None),
+        let mut facts = Self::plain(action.kind());
+        match action {
+            Action::Exec { command } => facts.command = Some(CommandLine::from(command.as_str())),
+            Action::Subsystem { name } => facts.subsystem = Some(Text::from(name.as_str())),
+            Action::LocalForward { host, port } => {
+                facts.destination = Some(EndpointFacts::named(host, *port));
+            }
+            Action::RemoteForward { host, port } => facts.listen = Some(EndpointFacts::named(host, *port)),
+            Action::LocalSocket { path } | Action::RemoteSocket { path } => {
+                facts.path = Some(Text::from(path.as_str()));
+            }
+            Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
+        }
+        facts
+    }
+}
+
+impl From<&Destination> for ActionFacts {
+    fn from(destination: &Destination) -> Self {
+        let place = EndpointFacts {
+            host: Text::from(destination.host.as_str()),
+            address: Some(destination.address),
+            port: destination.port,
         };
-        Self { action: action.kind(), command, subsystem }
+        Self { destination: Some(place), ..Self::plain(ActionKind::Connect) }
     }
 }
 

@@ -213,9 +213,18 @@ impl Question {
             (ActionKind::Subsystem, Some(name)) => Ok(Action::Subsystem { name }),
             (ActionKind::Exec, None) => Err("The action exec needs --command with the command line."),
             (ActionKind::Subsystem, None) => Err("The action subsystem needs --command with its name."),
-            (ActionKind::Shell | ActionKind::Sftp, Some(_)) => {
-                Err("Only the actions exec and subsystem take --command.")
-            }
+            (ActionKind::Tunnel, None) => Ok(Action::Tunnel),
+            (ActionKind::Agent, None) => Ok(Action::Agent),
+            (ActionKind::X11, None) => Ok(Action::X11),
+            (
+                ActionKind::LocalForward
+                | ActionKind::RemoteForward
+                | ActionKind::LocalSocket
+                | ActionKind::RemoteSocket
+                | ActionKind::Connect,
+                None,
+            ) => Err("Forwards are explained by `drawbridge policy test`."),
+            (_, Some(_)) => Err("Only the actions exec and subsystem take --command."),
         }
     }
 }

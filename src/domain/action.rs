@@ -22,6 +22,36 @@ pub enum Action {
         /// Its name.
         name: String,
     },
+    /// Pass-through: the SSH connection to the target is the client's own, end to end.
+    Tunnel,
+    /// The target connects somewhere for the client (RFC 4254 §7.2 `direct-tcpip`): `ssh -L`, `-D`, `-W`.
+    LocalForward {
+        /// The host, as the target is to understand it.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The target listens for the client (RFC 4254 §7.1 `tcpip-forward`): `ssh -R`.
+    RemoteForward {
+        /// The address to listen on, as the client sent it; empty for every address.
+        host: String,
+        /// The port; 0 lets the target choose one.
+        port: u16,
+    },
+    /// The target connects to one of its Unix sockets (OpenSSH PROTOCOL §2.4 `direct-streamlocal`).
+    LocalSocket {
+        /// The socket's path on the target.
+        path: String,
+    },
+    /// The target listens on a Unix socket (OpenSSH PROTOCOL §2.4 `streamlocal-forward`).
+    RemoteSocket {
+        /// The socket's path on the target.
+        path: String,
+    },
+    /// Programs on the target use the client's key agent: `ssh -A`.
+    Agent,
+    /// Programs on the target show their windows on the client's display (RFC 4254 §6.3): `ssh -X`.
+    X11,
 }
 
 /// An action without its particulars: what policies name.
@@ -36,11 +66,41 @@ pub enum ActionKind {
     Sftp,
     /// Any other subsystem.
     Subsystem,
+    /// Pass-through.
+    Tunnel,
+    /// The target connects somewhere.
+    LocalForward,
+    /// The target listens.
+    RemoteForward,
+    /// The target connects to a Unix socket.
+    LocalSocket,
+    /// The target listens on a Unix socket.
+    RemoteSocket,
+    /// The client's key agent.
+    Agent,
+    /// The client's display.
+    X11,
+    /// The bastion itself connects, with no session: the one kind that has no [`Action`], because it is about
+    /// a [`Destination`](super::Destination) and no login.
+    Connect,
 }
 
 impl ActionKind {
     /// Every kind, in the order in which lists show them.
-    pub const ALL: [Self; 4] = [Self::Shell, Self::Exec, Self::Sftp, Self::Subsystem];
+    pub const ALL: [Self; 12] = [
+        Self::Shell,
+        Self::Exec,
+        Self::Sftp,
+        Self::Subsystem,
+        Self::Tunnel,
+        Self::LocalForward,
+        Self::RemoteForward,
+        Self::LocalSocket,
+        Self::RemoteSocket,
+        Self::Agent,
+        Self::X11,
+        Self::Connect,
+    ];
 
     /// The name in policies and on the command line.
     #[must_use]
@@ -50,6 +110,14 @@ impl ActionKind {
             Self::Exec => "exec",
             Self::Sftp => "sftp",
             Self::Subsystem => "subsystem",
+            Self::Tunnel => "tunnel",
+            Self::LocalForward => "local-forward",
+            Self::RemoteForward => "remote-forward",
+            Self::LocalSocket => "local-socket",
+            Self::RemoteSocket => "remote-socket",
+            Self::Agent => "agent",
+            Self::X11 => "x11",
+            Self::Connect => "connect",
         }
     }
 
@@ -75,6 +143,13 @@ impl Action {
             Self::Exec { .. } => ActionKind::Exec,
             Self::Sftp => ActionKind::Sftp,
             Self::Subsystem { .. } => ActionKind::Subsystem,
+            Self::Tunnel => ActionKind::Tunnel,
+            Self::LocalForward { .. } => ActionKind::LocalForward,
+            Self::RemoteForward { .. } => ActionKind::RemoteForward,
+            Self::LocalSocket { .. } => ActionKind::LocalSocket,
+            Self::RemoteSocket { .. } => ActionKind::RemoteSocket,
+            Self::Agent => ActionKind::Agent,
+            Self::X11 => ActionKind::X11,
         }
     }
 }

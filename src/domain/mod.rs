@@ -4,12 +4,14 @@
 //! nothing in this folder can reach the network, the disk or the clock.
 
 mod action;
+mod destination;
 mod ending;
 mod identity;
 mod ids;
 mod target;
 
 pub use action::{Action, ActionKind};
+pub use destination::Destination;
 pub use ending::{Ending, Exit};
 pub use identity::{AuthMethod, CertificateFacts, Fingerprint, Identity, NameError, UserName};
 pub use ids::{ChannelNumber, ConnectionId, SessionId};

@@ -99,7 +99,7 @@ impl Policy {
 }
 
 impl Verdict<'_> {
-    fn into_refusal(self) -> Refusal {
+    pub(super) fn into_refusal(self) -> Refusal {
         Refusal {
             reason: self.refusal_reason(),
             rules: if self.allowed { Vec::new() } else { self.rule_ids() },
@@ -108,6 +108,6 @@ impl Verdict<'_> {
     }
 }
 
-fn refusal_for(error: &FactsError) -> Refusal {
+pub(super) fn refusal_for(error: &FactsError) -> Refusal {
     Refusal { reason: RefusalReason::EvaluationFailed, rules: Vec::new(), errors: vec![error.to_string()] }
 }

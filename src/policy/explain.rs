@@ -238,7 +238,13 @@ impl fmt::Display for Explanation {
         match &self.action {
             Action::Exec { command } => write!(f, " `{}`", command.escape_debug())?,
             Action::Subsystem { name } => write!(f, " `{}`", name.escape_debug())?,
-            Action::Shell | Action::Sftp => {}
+            Action::LocalForward { host, port } | Action::RemoteForward { host, port } => {
+                write!(f, " {}:{port}", host.escape_debug())?;
+            }
+            Action::LocalSocket { path } | Action::RemoteSocket { path } => {
+                write!(f, " `{}`", path.escape_debug())?;
+            }
+            Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
         }
         writeln!(f, ", at {}\n", self.time)?;
         self.write_outcome(f)?;

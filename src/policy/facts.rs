@@ -9,7 +9,7 @@ use cedar_policy::{
 };
 use jiff::Timestamp;
 
-use crate::domain::{Action, ActionKind, Identity, Login, Target};
+use crate::domain::{Action, ActionKind, Destination, Identity, Login, Target};
 
 /// The schema that every policy is validated against.
 pub const SCHEMA_TEXT: &str = include_str!("../../config/schema.cedarschema");
@@ -33,6 +33,7 @@ pub(super) struct Vocabulary {
     user: EntityTypeName,
     group: EntityTypeName,
     instance: EntityTypeName,
+    address: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -45,6 +46,7 @@ impl Vocabulary {
             user: name("User")?,
             group: name("Group")?,
             instance: name("Instance")?,
+            address: name("PrivateAddress")?,
             action: name("Action")?,
             schema,
         })
@@ -76,13 +78,38 @@ impl<'a> Scene<'a> {
         identity: &'a Identity,
         target: &Target,
     ) -> Result<Self, FactsError> {
-        let principal = Vocabulary::uid(&vocabulary.user, identity.user.as_str());
         let resource = Vocabulary::uid(&vocabulary.instance, target.id.as_str());
+        let entity = instance(resource.clone(), target)?;
+        Self::about(vocabulary, identity, resource, entity)
+    }
+
+    /// One person and one place that the bastion may connect to.
+    pub(super) fn of_destination(
+        vocabulary: &'a Vocabulary,
+        identity: &'a Identity,
+        destination: &Destination,
+    ) -> Result<Self, FactsError> {
+        if let Some(target) = &destination.instance {
+            return Self::new(vocabulary, identity, target);
+        }
+        let id = destination.address.to_canonical().to_string();
+        let resource = Vocabulary::uid(&vocabulary.address, &id);
+        let entity = address(resource.clone(), destination.address)?;
+        Self::about(vocabulary, identity, resource, entity)
+    }
+
+    fn about(
+        vocabulary: &'a Vocabulary,
+        identity: &'a Identity,
+        resource: EntityUid,
+        entity: Entity,
+    ) -> Result<Self, FactsError> {
+        let principal = Vocabulary::uid(&vocabulary.user, identity.user.as_str());
         let groups: HashSet<EntityUid> =
             identity.groups.iter().map(|group| Vocabulary::uid(&vocabulary.group, group)).collect();
         let mut entities: Vec<Entity> = groups.iter().cloned().map(Entity::with_uid).collect();
         entities.push(user(principal.clone(), identity, groups)?);
-        entities.push(instance(resource.clone(), target)?);
+        entities.push(entity);
         let entities = vocabulary.actions.clone().add_entities(entities, None).map_err(FactsError::new)?;
         Ok(Self { vocabulary, identity, principal, resource, entities })
     }
@@ -112,6 +139,18 @@ impl<'a> Scene<'a> {
     ) -> Result<Request, FactsError> {
         let uid = Vocabulary::uid(&self.vocabulary.action, action.kind().name());
         let context = context(self.identity, login, action, now)?;
+        Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
+            .map_err(FactsError::new)
+    }
+
+    /// The request to have the bastion connect.
+    pub(super) fn connect_request(
+        &self,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Result<Request, FactsError> {
+        let uid = Vocabulary::uid(&self.vocabulary.action, ActionKind::Connect.name());
+        let context = destination_context(self.identity, destination, now)?;
         Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
             .map_err(FactsError::new)
     }
@@ -158,9 +197,63 @@ fn context(
     match action {
         Action::Exec { command } => pairs.push(pair("command", string(command))),
         Action::Subsystem { name } => pairs.push(pair("subsystem", string(name))),
-        Action::Shell | Action::Sftp => {}
+        Action::LocalForward { host, port } => pairs.push(pair("destination", endpoint(host, *port)?)),
+        Action::RemoteForward { host, port } => pairs.push(pair("listen", endpoint(host, *port)?)),
+        Action::LocalSocket { path } | Action::RemoteSocket { path } => {
+            pairs.push(pair("path", string(path)));
+        }
+        Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
     }
     Context::from_pairs(pairs).map_err(FactsError::new)
+}
+
+fn endpoint(host: &str, port: u16) -> Result<RestrictedExpression, FactsError> {
+    RestrictedExpression::new_record([pair("host", string(host)), pair("port", number(port))])
+        .map_err(FactsError::new)
+}
+
+fn number(number: u16) -> RestrictedExpression {
+    RestrictedExpression::new_long(i64::from(number))
+}
+
+fn destination_context(
+    identity: &Identity,
+    destination: &Destination,
+    now: Timestamp,
+) -> Result<Context, FactsError> {
+    let place = RestrictedExpression::new_record([
+        pair("host", string(&destination.host)),
+        pair("ip", ip(destination.address)),
+        pair("port", number(destination.port)),
+    ]);
+    Context::from_pairs([
+        pair("login", string("")),
+        pair("client_addr", ip(identity.client_addr)),
+        pair("auth_method", string(identity.auth.name())),
+        pair("time", instant(now)),
+        pair("destination", place.map_err(FactsError::new)?),
+    ])
+    .map_err(FactsError::new)
+}
+
+/// An address that is no instance's has an instance's attributes all the same, and they are empty: a rule about
+/// regions or accounts is valid for every resource, and does not hold for this one.
+fn address(uid: EntityUid, address: IpAddr) -> Result<Entity, FactsError> {
+    let mut attributes =
+        vec![pair("id", string(&address.to_canonical().to_string())), pair("private_ip", ip(address))];
+    let empty = [
+        "account",
+        "account_alias",
+        "region",
+        "availability_zone",
+        "vpc",
+        "subnet",
+        "image",
+        "platform",
+        "state",
+    ];
+    attributes.extend(empty.map(|name| pair(name, string(""))));
+    Entity::new_with_tags(uid, attributes, [], []).map_err(FactsError::new)
 }
 
 fn pair(key: &str, value: RestrictedExpression) -> (String, RestrictedExpression) {
@@ -180,12 +273,20 @@ fn instant(now: Timestamp) -> RestrictedExpression {
     RestrictedExpression::new_datetime(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
 
-/// One action of each kind, with nothing particular in it.
-pub(super) fn plain_action(kind: ActionKind) -> Action {
-    match kind {
+/// One action of each kind, with nothing particular in it; nothing for `connect`, which is about no login.
+pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
+    Some(match kind {
         ActionKind::Shell => Action::Shell,
         ActionKind::Exec => Action::Exec { command: String::new() },
         ActionKind::Sftp => Action::Sftp,
         ActionKind::Subsystem => Action::Subsystem { name: String::new() },
-    }
+        ActionKind::Tunnel => Action::Tunnel,
+        ActionKind::LocalForward => Action::LocalForward { host: String::new(), port: 0 },
+        ActionKind::RemoteForward => Action::RemoteForward { host: String::new(), port: 0 },
+        ActionKind::LocalSocket => Action::LocalSocket { path: String::new() },
+        ActionKind::RemoteSocket => Action::RemoteSocket { path: String::new() },
+        ActionKind::Agent => Action::Agent,
+        ActionKind::X11 => Action::X11,
+        ActionKind::Connect => return None,
+    })
 }

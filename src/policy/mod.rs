@@ -9,6 +9,7 @@
 //! or say anything to the person who is refused.
 
 mod annotation;
+mod connect;
 mod decide;
 mod depth;
 mod explain;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 
 use cedar_policy::{PolicyId, PolicySet};
 
+pub use connect::{ConnectPermit, ConnectQuestion};
 pub use explain::{Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};

@@ -133,7 +133,7 @@ fn named_logins(rules: &[&Rule]) -> impl Iterator<Item = Login> {
 fn probes(rules: &[&Rule]) -> Vec<Action> {
     let commands = rules.iter().flat_map(|rule| &rule.named.commands).take(PROBES_MAX);
     let subsystems = rules.iter().flat_map(|rule| &rule.named.subsystems).take(PROBES_MAX);
-    let mut probes: Vec<Action> = ActionKind::ALL.into_iter().map(plain_action).collect();
+    let mut probes: Vec<Action> = ActionKind::ALL.into_iter().filter_map(plain_action).collect();
     probes.extend(commands.map(|command| Action::Exec { command: command.clone() }));
     probes.extend(subsystems.map(|name| Action::Subsystem { name: name.clone() }));
     probes

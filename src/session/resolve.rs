@@ -26,8 +26,8 @@ pub(super) async fn resolve(
     story.tell(Event::TargetRequested { typed: Text::from(typed), way }).await.map_err(unavailable)?;
     let Ok(identity) = guest.as_of_now(services) else {
         let requested = match way {
-            Way::Jump => "direct-tcpip",
-            Way::Direct => "session",
+            Way::Jump | Way::PassThrough | Way::Connect => "direct-tcpip",
+            Way::Direct | Way::Console => "session",
         };
         return Err(entrance::withdrawn(story, requested).await);
     };

@@ -61,6 +61,12 @@ pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> Strin
         ActionKind::Exec => "run this command",
         ActionKind::Sftp => "transfer files",
         ActionKind::Subsystem => "use this subsystem",
+        ActionKind::Tunnel => "open a tunnel",
+        ActionKind::LocalForward | ActionKind::LocalSocket => "forward connections there",
+        ActionKind::RemoteForward | ActionKind::RemoteSocket => "have connections forwarded from there",
+        ActionKind::Agent => "use your key agent",
+        ActionKind::X11 => "use your display",
+        ActionKind::Connect => "connect",
     };
     format!(
         "policy does not let you {what} on {} as \"{login}\"; ask whoever manages your access if you need to.",

@@ -140,6 +140,14 @@ fn action(
         ActionKind::Subsystem => {
             Action::Subsystem { name: subsystem.unwrap_or_else(|| "netconf".to_owned()) }
         }
+        ActionKind::Tunnel => Action::Tunnel,
+        ActionKind::Agent => Action::Agent,
+        ActionKind::X11 => Action::X11,
+        ActionKind::LocalForward
+        | ActionKind::RemoteForward
+        | ActionKind::LocalSocket
+        | ActionKind::RemoteSocket
+        | ActionKind::Connect => return Err(format!("a table cannot ask about `{kind}` yet")),
     })
 }
 

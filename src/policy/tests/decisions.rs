@@ -4,8 +4,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::facts::{Scene, Vocabulary};
-use crate::policy::{Limits, RefusalReason};
+use crate::domain::{ActionKind, Destination};
+use crate::policy::facts::{Scene, Vocabulary, plain_action};
+use crate::policy::{ConnectQuestion, Limits, RefusalReason};
 
 fn alice() -> Arc<Identity> {
     identity("alice", &["eng", "staff"])
@@ -44,17 +45,81 @@ fn a_permit_carries_what_was_asked_and_which_rules_allowed_it() {
 }
 
 #[test]
-fn every_kind_of_action_is_a_session_and_nothing_but_itself() {
-    let all = policy(r#"permit (principal, action in Action::"session", resource);"#);
-    for kind in crate::domain::ActionKind::ALL {
-        let action = crate::policy::facts::plain_action(kind);
-        assert!(asks(alice(), action.clone()).of(&all).is_ok(), "{kind}");
+fn every_kind_of_action_is_in_its_group_and_nothing_but_itself() {
+    let group = |name: &str| policy(&format!(r#"permit (principal, action in Action::"{name}", resource);"#));
+    let (session, forward) = (group("session"), group("forward"));
+    for kind in ActionKind::ALL {
+        let Some(action) = plain_action(kind) else { continue };
+        let of_session =
+            matches!(kind, ActionKind::Shell | ActionKind::Exec | ActionKind::Sftp | ActionKind::Subsystem);
+        let of_forward = matches!(
+            kind,
+            ActionKind::LocalForward
+                | ActionKind::RemoteForward
+                | ActionKind::LocalSocket
+                | ActionKind::RemoteSocket
+        );
+        assert_eq!(asks(alice(), action.clone()).of(&session).is_ok(), of_session, "{kind}");
+        assert_eq!(asks(alice(), action).of(&forward).is_ok(), of_forward, "{kind}");
         let one = policy(&format!(r#"permit (principal, action == Action::"{kind}", resource);"#));
-        for other in crate::domain::ActionKind::ALL {
-            let answer = asks(alice(), crate::policy::facts::plain_action(other)).of(&one);
-            assert_eq!(answer.is_ok(), kind == other, "{kind} {other}");
+        for other in ActionKind::ALL.into_iter().filter_map(plain_action) {
+            let is_it = kind == other.kind();
+            assert_eq!(asks(alice(), other.clone()).of(&one).is_ok(), is_it, "{kind} {other:?}");
         }
     }
+}
+
+#[test]
+fn a_forward_is_decided_by_where_it_leads() {
+    let rules = policy(
+        r#"permit (principal, action == Action::"local-forward", resource)
+           when { context.destination.host == "localhost" && context.destination.port == 5432 };
+           permit (principal, action == Action::"remote-forward", resource)
+           when { context.listen.port >= 1024 };
+           permit (principal, action == Action::"local-socket", resource)
+           when { context.path like "/run/app/*" };"#,
+    );
+    let local = |host: &str, port| Action::LocalForward { host: host.to_owned(), port };
+    let remote = |port| Action::RemoteForward { host: String::new(), port };
+    let socket = |path: &str| Action::LocalSocket { path: path.to_owned() };
+    for (action, permitted) in [
+        (local("localhost", 5432), true),
+        (local("localhost", 22), false),
+        (local("169.254.169.254", 5432), false),
+        (remote(8080), true),
+        (remote(80), false),
+        (socket("/run/app/web.sock"), true),
+        (socket("/run/docker.sock"), false),
+        (Action::RemoteSocket { path: "/run/app/web.sock".to_owned() }, false),
+    ] {
+        assert_eq!(asks(alice(), action.clone()).of(&rules).is_ok(), permitted, "{action:?}");
+    }
+}
+
+#[test]
+fn the_bastion_connects_by_instance_or_by_range_and_port() {
+    let rules = policy(
+        r#"permit (principal, action == Action::"connect", resource is Instance)
+           when { resource.hasTag("env") && context.destination.port == 5432 };
+           permit (principal, action == Action::"connect", resource is PrivateAddress)
+           when { resource.private_ip.isInRange(ip("10.9.0.0/16")) && context.destination.port == 443 };
+           forbid (principal, action, resource) when { resource.hasTag("secret") };
+           forbid (principal, action, resource) when { context.login == "root" };"#,
+    );
+    let may = |address: &str, port, instance| {
+        let address = address.parse().expect("an address");
+        let destination = Destination { host: "there".to_owned(), address, port, instance };
+        let identity = alice();
+        rules.decide_connect(&ConnectQuestion { identity: &identity, destination: &destination, now: noon() })
+    };
+    let tagged = |key: &str| Some(target("db-1", &[("env", "dev"), (key, "yes")]));
+    let permit = may("10.0.1.20", 5432, tagged("env")).expect("permitted");
+    assert_eq!(permit.destination().socket_addr().to_string(), "10.0.1.20:5432");
+    assert!(may("10.0.1.20", 22, tagged("env")).is_err());
+    assert!(may("10.0.1.20", 5432, tagged("secret")).is_err());
+    assert!(may("10.9.3.4", 443, None).is_ok());
+    assert!(may("10.9.3.4", 5432, None).is_err());
+    assert!(may("10.8.3.4", 443, None).is_err());
 }
 
 #[test]

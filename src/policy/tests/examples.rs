@@ -41,7 +41,7 @@ fn the_guide_names_everything_in_the_schema() {
         let declaration = line.split("//").next().unwrap_or_default();
         let Some((name, _)) = declaration.trim().split_once(':') else { continue };
         let name = name.trim_end_matches('?');
-        if !["principal", "resource", "context", "host", "port"].contains(&name) {
+        if !["principal", "resource", "context", "host", "port", "ip"].contains(&name) {
             assert!(GUIDE.contains(&format!("`{name}`")), "docs/policy.md does not mention `{name}`");
         }
     }

@@ -75,7 +75,7 @@ fn an_unknown_entity_type_and_action() {
 #[test]
 fn a_command_where_there_may_be_none() {
     assert_snapshot!(problems("permit (principal, action, resource)\nwhen { context.command == \"ls\" };"), @r#"
-    policy.cedar:2:8: for policy `policy.cedar#1`, attribute `command` in context for Action::"sftp" not found: `context.command`
+    policy.cedar:2:8: for policy `policy.cedar#1`, attribute `command` in context for Action::"agent" not found: `context.command`
         hint: only the action `exec` has it: write action == Action::"exec", or context has command && …
     "#);
 }
