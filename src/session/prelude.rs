@@ -27,6 +27,23 @@ pub(super) struct Prelude {
     pub(super) declined: Vec<String>,
 }
 
+impl Prelude {
+    /// The same terminal and environment, for a shell that nobody waits to hear has started: what was asked for
+    /// was answered before.
+    #[expect(dead_code, reason = "the console is about to use it")]
+    pub(super) fn for_a_shell(&self) -> Self {
+        let start = ChannelRequest { name: "shell".to_owned(), want_reply: false, payload: Bytes::new() };
+        Self {
+            environment: self.environment.clone(),
+            pty: self.pty.clone(),
+            start,
+            action: Action::Shell,
+            facts: ActionFacts::from(&Action::Shell),
+            declined: self.declined.clone(),
+        }
+    }
+}
+
 /// Reads requests until a program is asked for; nothing when the client closes first.
 pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude> {
     let mut environment = Vec::new();

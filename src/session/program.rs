@@ -27,11 +27,16 @@ pub(super) async fn run(visit: &Visit, client: Channel) {
     let Ok(Some(prelude)) = tokio::time::timeout(grace, prelude::read(&client, pty_allowed)).await else {
         return;
     };
+    serve(visit, &client, &prelude).await;
+}
+
+/// Serves a channel whose prelude was read by somebody else, until it is over.
+pub(super) async fn serve(visit: &Visit, client: &Channel, prelude: &Prelude) {
     for name in &prelude.declined {
         visit.decline(name).await;
     }
-    if let Err(sentence) = start(visit, &client, &prelude).await {
-        deny(&client, &prelude, &sentence).await;
+    if let Err(sentence) = start(visit, client, prelude).await {
+        deny(client, prelude, &sentence).await;
     }
 }
 
@@ -44,7 +49,7 @@ pub(super) async fn turn_away(services: &Services, client: Channel, sentence: &s
 }
 
 /// Tells the client why not, in a way that every client shows, and ends the channel.
-async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
+pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
     if prelude.start.want_reply {
         client.reply(true);
     }
