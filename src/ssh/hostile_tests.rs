@@ -342,6 +342,20 @@ async fn a_sign_of_life_is_not_taken_for_the_answer_to_an_earlier_request() {
     assert_eq!(patiently(idle).await, Ok(false), "at once where nothing is due");
 }
 
+/// Each was a line of the audit trail that told of a refusal: paramiko's keepalive, one every few seconds;
+/// PuTTY's announcement, one for each session.
+#[tokio::test]
+async fn small_talk_of_clients_is_not_passed_on() {
+    let (client, server) = pair().await;
+    client.ask("keepalive@lag.net", &[]).await.expect("a sign of life is answered here");
+    let (near, far) = session_on(&client, &server).await;
+    drop(near.request("simple@putty.projects.tartarus.org", false, &[]));
+    let measured = near.request("winadj@putty.projects.tartarus.org", true, &[]);
+    assert_eq!(patiently(measured).await, Ok(false), "at once, as it measures the distance");
+    drop(near.request("shell", false, &[]));
+    assert_eq!(patiently(far.recv_request()).await.map(|request| request.name), Some("shell".to_owned()));
+}
+
 /// Not hostile, just brief: as with sshd, what was written before CLOSE reaches a program that reads late.
 #[tokio::test]
 async fn what_a_client_writes_before_it_closes_reaches_a_program_that_reads_late() {

@@ -34,7 +34,7 @@ pub struct ServerIdentity {
 pub struct HostCertificate {
     /// For every client.
     pub usual: Vec<u8>,
-    /// For OpenSSH before 10.3 instead: it takes `*` in a host certificate for a plain character, and a
+    /// For OpenSSH before 10.3, and for PuTTY, instead: it takes `*` in a host certificate for a plain character, and a
     /// certificate without names for any name; from 10.3 on it is the other way round.
     pub before_openssh_10_3: Option<Vec<u8>>,
 }
@@ -42,13 +42,15 @@ pub struct HostCertificate {
 impl HostCertificate {
     fn for_client(&self, ident: &str) -> &[u8] {
         match &self.before_openssh_10_3 {
-            Some(certificate) if is_openssh_before_10_3(ident) => certificate,
+            Some(certificate) if takes_a_pattern_for_a_name(ident) => certificate,
             Some(_) | None => &self.usual,
         }
     }
 }
 
-fn is_openssh_before_10_3(ident: &str) -> bool {
+/// Clients to which `*` in a host certificate is a plain character, and a certificate without names one for any:
+/// OpenSSH before 10.3, and PuTTY, which knows certificates from 0.78 on.
+fn takes_a_pattern_for_a_name(ident: &str) -> bool {
     let version = || {
         let (_, rest) = ident.split_once("OpenSSH_")?;
         let rest = rest.strip_prefix("for_Windows_").unwrap_or(rest);
@@ -56,7 +58,7 @@ fn is_openssh_before_10_3(ident: &str) -> bool {
         let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
         Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
     };
-    version().is_some_and(|version| version < (10, 3))
+    ident.contains("PuTTY") || version().is_some_and(|version| version < (10, 3))
 }
 
 /// When keys are renewed.
@@ -602,13 +604,16 @@ mod tests {
 
     #[test]
     fn clients_that_take_a_star_for_a_character_are_recognised() {
-        for old in
-            ["SSH-2.0-OpenSSH_9.2p1 Debian-2", "SSH-2.0-OpenSSH_for_Windows_8.1", "SSH-2.0-OpenSSH_10.2"]
-        {
-            assert!(is_openssh_before_10_3(old), "{old}");
+        for old in [
+            "SSH-2.0-OpenSSH_9.2p1 Debian-2",
+            "SSH-2.0-OpenSSH_for_Windows_8.1",
+            "SSH-2.0-OpenSSH_10.2",
+            "SSH-2.0-PuTTY_Release_0.83",
+        ] {
+            assert!(takes_a_pattern_for_a_name(old), "{old}");
         }
-        for other in ["SSH-2.0-OpenSSH_10.3", "SSH-2.0-OpenSSH_11.0p1", "SSH-2.0-PuTTY_Release_0.83", ""] {
-            assert!(!is_openssh_before_10_3(other), "{other}");
+        for other in ["SSH-2.0-OpenSSH_10.3", "SSH-2.0-OpenSSH_11.0p1", "SSH-2.0-paramiko_5.1.0", ""] {
+            assert!(!takes_a_pattern_for_a_name(other), "{other}");
         }
     }
 }

@@ -15,6 +15,8 @@ mod bad_input;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod config_cli;
 #[cfg(test)]
 mod demo_contract;

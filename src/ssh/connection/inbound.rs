@@ -83,7 +83,9 @@ impl Inner {
             self.global_due.push_back((ticket, None));
         }
         match (name.as_str(), ticket) {
-            ("keepalive@openssh.com", Some(ticket)) => self.answer_global(ticket, Some(Vec::new())),
+            (name, Some(ticket)) if name.starts_with("keepalive@") => {
+                self.answer_global(ticket, Some(Vec::new()));
+            }
             ("no-more-sessions@openssh.com", ticket) => {
                 self.no_more_sessions = true;
                 if let Some(ticket) = ticket {
@@ -217,11 +219,14 @@ impl Inner {
                 // A sign of life is given at once, whether or not anyone reads this channel: sshd asks
                 // for one here (ClientAliveInterval), and a stalled reader must not cost the connection.
                 // Only a reply that is due before it comes first (RFC 4254 §5.4).
-                if name == "keepalive@openssh.com" && !channel.owes_reply() {
+                if asks_only_for_an_answer(&name) && !channel.owes_reply() {
                     let remote_id = channel.remote_id;
                     if want_reply && !channel.close_sent {
                         self.send(message(numbers::CHANNEL_FAILURE).uint32(remote_id), &[]);
                     }
+                    return Ok(());
+                }
+                if name == PUTTY_SIMPLE && !want_reply {
                     return Ok(());
                 }
                 let payload = Bytes::copy_from_slice(fields.rest());
@@ -233,4 +238,13 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// PuTTY's word that it will open no other channel, so that its window may be large: nothing to carry or to refuse.
+const PUTTY_SIMPLE: &str = "simple@putty.projects.tartarus.org";
+
+/// Channel requests that mean nothing and want a refusal soon: a sign of life, and PuTTY's measure of how far
+/// away we are.
+fn asks_only_for_an_answer(name: &str) -> bool {
+    matches!(name, "keepalive@openssh.com" | "winadj@putty.projects.tartarus.org")
 }

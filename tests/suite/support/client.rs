@@ -197,7 +197,7 @@ impl<'a> Client<'a> {
             assert!(process.ended().is_none(), "ssh -M has ended");
             socket.exists()
         });
-        Master { client: self.clone().args(&["-S", &path]), process }
+        Master { client: self.clone().args(&["-S", &path]), socket, process }
     }
 }
 
@@ -206,6 +206,8 @@ impl<'a> Client<'a> {
 pub(crate) struct Master<'a> {
     /// A client that goes over it.
     pub(crate) client: Client<'a>,
+    /// Where `ControlPath` has to point to go over it.
+    pub(crate) socket: PathBuf,
     /// The `ssh -M` that holds it.
     pub(crate) process: Running,
 }

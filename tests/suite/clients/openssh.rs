@@ -1,0 +1,60 @@
+//! OpenSSH's own programs.
+
+use std::time::Duration;
+
+use super::{Person, copies_a_large_file, copies_a_large_file_by, lab, runs_a_command};
+use crate::support::Way;
+
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+fn ssh_runs_a_command() {
+    let person = Person::with(&[]);
+    runs_a_command(&person, "ssh-jump");
+    runs_a_command(&person, "ssh-direct");
+}
+
+#[test]
+fn scp_moves_a_large_file() {
+    let person = Person::with(&[]);
+    for snippet in ["copy-jump", "copy-direct"] {
+        copies_a_large_file(&person, snippet);
+        copies_a_large_file_by(&person, &person.snippet(snippet).replace("scp ", "scp -O "));
+    }
+}
+
+#[test]
+fn sftp_moves_a_large_file() {
+    let person = Person::with(&[]);
+    copies_a_large_file(&person, "sftp-jump");
+    copies_a_large_file(&person, "sftp-direct");
+}
+
+#[test]
+fn a_shell_is_not_disturbed_by_files_and_commands_on_its_connection() {
+    for way in Way::BOTH {
+        let person = Person::with(&[]);
+        let sent = person.has_a_large_file("report.tar");
+        let master = lab().client(way, "web-1").master();
+        let mut shell = master.client.terminal(&[], 24, 80);
+        shell.type_in("echo be'fore'\r");
+        shell.expect("before", SOON);
+        let far = person.srv().join("report.tar");
+        let there = format!("{}:{}", master.client.host(), far.display());
+        let here = person.home().join("report.tar").display().to_string();
+        let socket = format!("ControlPath={}", master.socket.display());
+        std::thread::scope(|scope| {
+            let copy =
+                scope.spawn(|| master.client.tool("scp", &["-o", &socket, &here, &there]).ended_with(0));
+            for code in 1..=8 {
+                let client = &master.client;
+                scope.spawn(move || client.run(&format!("echo {code}; exit {code}")).ended_with(code));
+            }
+            copy.join().expect("the copy arrives");
+        });
+        assert!(std::fs::read(&far).expect("it arrived") == *sent, "{way:?}");
+        shell.type_in("echo af'ter'; exit 3\r");
+        shell.expect("after", SOON);
+        assert_eq!(shell.finish(SOON).0, Some(3), "{way:?}");
+    }
+}
