@@ -1,6 +1,6 @@
 //! Ansible with pipelining and shared connections.
 
-use super::Person;
+use super::{LARGE, Person};
 
 const PLAYBOOK: &str = r#"
 - hosts: all
@@ -39,7 +39,7 @@ fn person() -> Person {
 fn ansible_works_on_many_hosts_at_once() {
     let person = person();
     person.writes("site.yml", &PLAYBOOK.replace("/srv/", &format!("{}/", person.srv().display())));
-    let sent = person.has_a_large_file("report.tar");
+    let sent = person.has_a_file("report.tar", LARGE);
     let ping = person.runs(&person.snippet("ansible-ping")).ended_with(0);
     assert_eq!(ping.out().matches("\"ping\": \"pong\"").count(), 4, "{}", ping.out());
     let played = person.runs(&person.snippet("ansible-playbook"));
@@ -47,7 +47,7 @@ fn ansible_works_on_many_hosts_at_once() {
     for host in ["web-1", "web-2", "web-1.direct", "web-2.direct"] {
         let fetched =
             std::fs::read(person.home().join("fetched").join(format!("{host}.tar"))).expect("fetched");
-        assert!(fetched == *sent, "{host}: {} of {} bytes, or others", fetched.len(), sent.len());
+        assert!(fetched == sent, "{host}: {} of {} bytes, or others", fetched.len(), sent.len());
     }
 }
 

@@ -21,6 +21,9 @@ use std::sync::OnceLock;
 use crate::support::Lab;
 use person::Person;
 
+/// How much every client moves both ways.
+const LARGE: usize = 64 << 20;
+
 /// One lab for all of this folder: nothing here changes it.
 fn lab() -> &'static Lab {
     static LAB: OnceLock<Lab> = OnceLock::new();
@@ -48,13 +51,17 @@ fn copies_a_large_file(person: &Person, snippet: &str) {
 
 #[track_caller]
 fn copies_a_large_file_by(person: &Person, script: &str) {
-    let sent = person.has_a_large_file("report.tar");
+    copies_a_file_by(person, script, LARGE);
+}
+
+#[track_caller]
+fn copies_a_file_by(person: &Person, script: &str, size: usize) {
+    let sent = person.has_a_file("report.tar", size);
     let done = person.runs(script).ended_with(0);
-    for (place, path) in
-        [("back.tar", person.home().join("back.tar")), ("/srv", person.srv().join("report.tar"))]
-    {
-        let arrived = std::fs::read(&path).unwrap_or_else(|e| panic!("{place}: {e}; {done:?}"));
-        assert!(arrived == *sent, "{place}: {} of {} bytes, or others: {done:?}", arrived.len(), sent.len());
+    for path in [person.home().join("back.tar"), person.srv().join("report.tar")] {
+        let arrived = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; {done:?}", path.display()));
+        let there = path.display();
+        assert!(arrived == sent, "{there}: {} of {} bytes, or others: {done:?}", arrived.len(), sent.len());
         std::fs::remove_file(&path).expect("our own folder");
     }
 }

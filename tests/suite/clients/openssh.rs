@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Person, copies_a_large_file, copies_a_large_file_by, lab, runs_a_command};
+use super::{LARGE, Person, copies_a_large_file, copies_a_large_file_by, lab, runs_a_command};
 use crate::support::Way;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ fn sftp_moves_a_large_file() {
 fn a_shell_is_not_disturbed_by_files_and_commands_on_its_connection() {
     for way in Way::BOTH {
         let person = Person::with(&[]);
-        let sent = person.has_a_large_file("report.tar");
+        let sent = person.has_a_file("report.tar", LARGE);
         let master = lab().client(way, "web-1").master();
         let mut shell = master.client.terminal(&[], 24, 80);
         shell.type_in("echo be'fore'\r");
@@ -52,7 +52,7 @@ fn a_shell_is_not_disturbed_by_files_and_commands_on_its_connection() {
             }
             copy.join().expect("the copy arrives");
         });
-        assert!(std::fs::read(&far).expect("it arrived") == *sent, "{way:?}");
+        assert!(std::fs::read(&far).expect("it arrived") == sent, "{way:?}");
         shell.type_in("echo af'ter'; exit 3\r");
         shell.expect("after", SOON);
         assert_eq!(shell.finish(SOON).0, Some(3), "{way:?}");

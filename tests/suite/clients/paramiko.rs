@@ -49,7 +49,7 @@ fn paramiko_renews_keys_with_a_small_window() {
          exchanges = []\n\
          agreed = transport._parse_newkeys\n\
          transport._parse_newkeys = lambda message: (exchanges.append(1), agreed(message))\n\
-         transport._handler_table = {{**transport._handler_table, 21: lambda _, message: transport._parse_newkeys(message)}}\n\
+         transport._handler_table = {{**transport._handler_table, 21: lambda *a: transport._parse_newkeys(a[-1])}}\n\
          {}\n\
          assert len(exchanges) >= 8, f'only {{len(exchanges)}} key exchanges'\n",
         person.snippet("paramiko-copy")

@@ -7,17 +7,16 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{lab, page};
+use super::{LARGE, lab, page};
 use crate::support::{Finished, Lab, Supervisor, fingerprint, finish, noise, start};
 
 /// How long one script may take. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
-const LARGE: usize = 64 << 20;
 
 /// Whoever finds OpenSSH's programs in `bin` runs them with this home's configuration: they look for
 /// it where the system says that the user lives, not where `HOME` says.
@@ -102,10 +101,10 @@ impl Person {
         std::fs::write(self.home().join(name), text).expect("our own folder");
     }
 
-    /// Lays 64 MiB of noise into their home.
-    pub(super) fn has_a_large_file(&self, name: &str) -> Arc<Vec<u8>> {
-        let contents = large();
-        std::fs::write(self.home().join(name), contents.as_slice()).expect("our own folder");
+    /// Lays noise into their home.
+    pub(super) fn has_a_file(&self, name: &str, size: usize) -> &'static [u8] {
+        let contents = large().get(..size).expect("no more than LARGE");
+        std::fs::write(self.home().join(name), contents).expect("our own folder");
         contents
     }
 
@@ -138,15 +137,10 @@ impl Person {
     }
 }
 
-/// The same noise for all who hold it at one time.
-fn large() -> Arc<Vec<u8>> {
-    static SHARED: Mutex<Weak<Vec<u8>>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let made = Arc::new(noise(LARGE, 64));
-        *shared = Arc::downgrade(&made);
-        made
-    })
+/// The same noise for everybody: making it takes seconds in a build without optimisation.
+fn large() -> &'static [u8] {
+    static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+    NOISE.get_or_init(|| noise(LARGE, 64))
 }
 
 fn public_half(private: &Path) -> String {
