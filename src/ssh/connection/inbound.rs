@@ -83,8 +83,10 @@ impl Inner {
             self.global_due.push_back((ticket, None));
         }
         match (name.as_str(), ticket) {
-            (name, Some(ticket)) if name.starts_with("keepalive@") => {
-                self.answer_global(ticket, Some(Vec::new()));
+            (name, ticket) if name.starts_with("keepalive@") => {
+                if let Some(ticket) = ticket {
+                    self.answer_global(ticket, Some(Vec::new()));
+                }
             }
             ("no-more-sessions@openssh.com", ticket) => {
                 self.no_more_sessions = true;

@@ -1,6 +1,6 @@
 //! git over ssh: clone and push.
 
-use super::Person;
+use super::{Person, lab};
 
 /// A repository on the instance, and what is pushed into it first: 24 MiB that do not compress.
 const SEED: &str = r#"
@@ -21,41 +21,32 @@ git push --quiet web-1:/srv/app.git main
 /// In the clone: the same files; a commit; a push; and the instance has it.
 const GO_ON: &str = r#"
 diff -r --no-dereference --exclude .git seed app
-git -C app fsck --full --no-progress
 cd app
-head -c 8388608 /dev/urandom >more
+head -c 1048576 /dev/urandom >more
 git add .
 git commit --quiet -m "more"
-git push --quiet origin HEAD
-[ "$(git rev-parse HEAD)" = "$(ssh web-1 git -C /srv/app.git rev-parse main)" ]
-ssh web-1 git -C /srv/app.git fsck --full --no-progress
+git push --quiet origin HEAD:refs/heads/more
+[ "$(git rev-parse HEAD)" = "$(ssh web-1 git -C /srv/app.git rev-parse more)" ]
+git push --quiet origin :refs/heads/more
+cd ..
+rm -rf app
 "#;
 
 #[test]
 fn git_clones_and_pushes() {
-    for snippet in ["git-jump", "git-direct", "git-ssh-command"] {
-        let person = Person::with(&["git"]);
-        let here = |script: &str| script.replace("/srv/", &format!("{}/", person.srv().display()));
-        person.runs(&here(SEED)).ended_with(0);
-        person.runs(&person.snippet(snippet)).ended_with(0);
-        // A push of this clone goes as the clone did.
-        let ssh = if snippet == "git-ssh-command" {
-            format!("git -C app config core.sshCommand 'ssh -p {}'", super::lab().port())
-        } else {
-            String::new()
-        };
-        person.runs(&format!("{ssh}\n{}", here(GO_ON))).ended_with(0);
-    }
-}
-
-#[test]
-fn git_speaks_its_second_protocol() {
     let person = Person::with(&["git"]);
     let here = |script: &str| script.replace("/srv/", &format!("{}/", person.srv().display()));
     person.runs(&here(SEED)).ended_with(0);
-    for (snippet, folder) in [("git-jump", "one"), ("git-direct", "two")] {
-        let clone = person.snippet(snippet);
-        let done = person.runs(&format!("export GIT_TRACE_PACKET=1\n{clone} {folder}")).ended_with(0);
-        assert!(done.err().contains("< version 2"), "{snippet}: {done:?}");
+    for snippet in ["git-jump", "git-direct", "git-ssh-command"] {
+        let clone = format!("export GIT_TRACE_PACKET=1\n{}", person.snippet(snippet));
+        let done = person.runs(&clone).ended_with(0);
+        assert!(done.err().contains("< version 2"), "{snippet}: the second protocol was not spoken");
+        // A push goes as the clone did.
+        let as_before = match snippet {
+            "git-ssh-command" => format!("export GIT_SSH_COMMAND='ssh -p {}'\n", lab().port()),
+            _ => String::new(),
+        };
+        person.runs(&format!("{as_before}{}", here(GO_ON))).ended_with(0);
     }
+    person.runs(&here("ssh web-1 git -C /srv/app.git fsck --full --no-progress")).ended_with(0);
 }

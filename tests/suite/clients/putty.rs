@@ -67,6 +67,7 @@ fn psftp_sends_a_file_and_fetches_a_large_one() {
             person.snippet(snippet).lines().map(str::to_owned).filter(|l| !l.starts_with("put ")).collect();
         person.runs(&fetch.join("\n")).ended_with(0);
         assert!(std::fs::read(person.home().join("back.tar")).expect("fetched") == sent, "{snippet}");
+        std::fs::remove_file(person.srv().join("report.tar")).expect("our own folder");
     }
 }
 
