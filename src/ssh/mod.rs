@@ -20,11 +20,13 @@ mod channel;
 mod cipher;
 mod client;
 mod connection;
+mod data;
 mod driver;
 mod error;
 mod hostkeys;
 mod kex;
 mod numbers;
+mod outgoing;
 mod packet;
 mod server;
 mod stream;
@@ -48,6 +50,7 @@ pub use client::{ClientConfig, Unverified, connect};
 pub use connection::{
     ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Limits, OpenError, RefusalCode,
 };
+pub use data::Data;
 pub use driver::Stream;
 pub use error::{CloseReason, Closed, ProtocolError};
 pub use hostkeys::{HostKey, HostKeyError};
