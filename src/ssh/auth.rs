@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::connection::{Inner, Stage};
+use super::data::Data;
 use super::error::{Closed, ProtocolError};
 use super::numbers;
 use super::wire::{Put, Reader, message};
@@ -96,7 +97,7 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 impl Inner {
-    pub(super) fn on_server_auth(&mut self, payload: &Bytes) -> Result<(), ProtocolError> {
+    pub(super) fn on_server_auth(&mut self, payload: &Data) -> Result<(), ProtocolError> {
         let mut fields = Reader::new(payload);
         let number = fields.u8()?;
         let session_id = self.transport.session_id().to_vec();
@@ -125,7 +126,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn on_client_auth(&mut self, payload: &Bytes) -> Result<(), ProtocolError> {
+    pub(super) fn on_client_auth(&mut self, payload: &Data) -> Result<(), ProtocolError> {
         let mut fields = Reader::new(payload);
         let number = fields.u8()?;
         let Stage::ClientAuth(auth) = &mut self.stage else { return Ok(()) };
@@ -146,7 +147,7 @@ impl Inner {
 }
 
 fn read_request(
-    payload: &Bytes,
+    payload: &Data,
     mut fields: Reader<'_>,
     session_id: &[u8],
 ) -> Result<AuthRequest, ProtocolError> {

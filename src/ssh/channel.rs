@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
+use super::data::Data;
 use super::error::ProtocolError;
 use super::wakers::Wakers;
 
@@ -30,11 +31,10 @@ pub(super) const PACKET_DATA_MAX: u32 = 32 * 1024;
 /// Requests that may wait unread on a channel, in number and in bytes.
 const REQUESTS_MAX: usize = 1024;
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
-/// Chunks below this size are copied together, and all chunks once this many wait unread that were not: a
-/// chunk that is not copied holds the whole buffer of the look at the stream that brought it. What one look
-/// brings stays uncopied.
+/// Chunks below this size are copied together, and all chunks that would hold more buffers than this: a chunk
+/// that is not copied holds the whole buffer of the look at the stream that brought it.
 const COALESCE_BELOW: usize = 16 * 1024;
-const SLICES_MAX: usize = 8;
+const BUFFERS_MAX: usize = 8;
 const COALESCED_MAX: usize = 64 * 1024;
 /// Once so many items wait, a small piece joins the last one of its own stream even where a piece of another
 /// stream came between: a byte of each in turn would hold a hundred times its size. Nothing orders two
@@ -49,9 +49,9 @@ const ITEMS_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelEvent {
     /// Data of the main stream.
-    Data(Bytes),
+    Data(Data),
     /// Data of another stream; [`STDERR`] is the only type in use.
-    Extended(u32, Bytes),
+    Extended(u32, Data),
     /// No more data will come.
     Eof,
     /// A request, such as `shell`, `window-change` or `exit-status`.
@@ -78,22 +78,22 @@ impl ChannelRequest {
 
 #[derive(Debug)]
 enum Chunk {
-    Slice(Bytes),
+    Slice(Data),
     Owned(BytesMut),
 }
 
 impl Chunk {
     fn len(&self) -> usize {
         match self {
-            Self::Slice(bytes) => bytes.len(),
+            Self::Slice(data) => data.len(),
             Self::Owned(bytes) => bytes.len(),
         }
     }
 
-    fn into_bytes(self) -> Bytes {
+    fn into_data(self) -> Data {
         match self {
-            Self::Slice(bytes) => bytes,
-            Self::Owned(bytes) => bytes.freeze(),
+            Self::Slice(data) => data,
+            Self::Owned(bytes) => bytes.freeze().into(),
         }
     }
 }
@@ -136,8 +136,8 @@ pub(super) struct ChannelState {
     window_target: u32,
     uncredited: u32,
     inbox: VecDeque<Item>,
-    /// Chunks in the inbox that hold a whole buffer.
-    inbox_slices: usize,
+    /// The buffers that chunks in the inbox hold, and how many chunks of each there are.
+    inbox_buffers: VecDeque<(u64, usize)>,
     inbox_requests: usize,
     inbox_request_bytes: usize,
     /// Requests that want a reply and have none yet.
@@ -164,7 +164,7 @@ impl ChannelState {
             window_target: WINDOW_START,
             uncredited: 0,
             inbox: VecDeque::new(),
-            inbox_slices: 0,
+            inbox_buffers: VecDeque::new(),
             inbox_requests: 0,
             inbox_request_bytes: 0,
             replies_due: 0,
@@ -196,7 +196,7 @@ impl ChannelState {
     }
 
     /// Data came in.
-    pub(super) fn take_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
+    pub(super) fn take_data(&mut self, kind: Option<u32>, data: Data) -> Result<(), ProtocolError> {
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
         self.window = self
             .window
@@ -210,21 +210,41 @@ impl ChannelState {
         Ok(())
     }
 
-    fn push_data(&mut self, kind: Option<u32>, data: Bytes) -> Result<(), ProtocolError> {
-        let chunk = if data.len() >= COALESCE_BELOW && self.inbox_slices < SLICES_MAX {
-            self.inbox_slices += 1;
+    fn push_data(&mut self, kind: Option<u32>, data: Data) -> Result<(), ProtocolError> {
+        let chunk = if data.len() >= COALESCE_BELOW && self.may_hold(data.buffer()) {
             Chunk::Slice(data)
         } else if let Some(tail) = self.tail(kind) {
             tail.extend_from_slice(&data);
             return Ok(());
         } else {
-            Chunk::Owned(BytesMut::from(data.as_ref()))
+            Chunk::Owned(BytesMut::from(&*data))
         };
         if self.inbox.len() >= ITEMS_MAX {
             return Err(ProtocolError("too many pieces of data wait on one channel"));
         }
         self.inbox.push_back(Item::Data(kind, chunk));
         Ok(())
+    }
+
+    /// Whether another chunk of this buffer may be held as it is; if so, it is counted.
+    fn may_hold(&mut self, buffer: u64) -> bool {
+        let held = self.inbox_buffers.len();
+        match self.inbox_buffers.back_mut() {
+            Some((last, chunks)) if *last == buffer => *chunks += 1,
+            Some(_) | None if held < BUFFERS_MAX => self.inbox_buffers.push_back((buffer, 1)),
+            Some(_) | None => return false,
+        }
+        true
+    }
+
+    /// The first chunk that was held as it is has left.
+    fn let_go(&mut self) {
+        if let Some((_, chunks)) = self.inbox_buffers.front_mut() {
+            *chunks -= 1;
+            if *chunks == 0 {
+                self.inbox_buffers.pop_front();
+            }
+        }
     }
 
     /// The chunk at the end of a stream, where a small piece may join it.
@@ -249,7 +269,7 @@ impl ChannelState {
     pub(super) fn abandon(&mut self) {
         self.abandoned = true;
         self.inbox.clear();
-        self.inbox_slices = 0;
+        self.inbox_buffers.clear();
     }
 
     /// The first one counts: a peer that repeats itself must not fill the inbox.
@@ -301,8 +321,8 @@ impl ChannelState {
             Item::Data(kind, chunk) => {
                 self.account(&chunk);
                 match kind {
-                    None => ChannelEvent::Data(chunk.into_bytes()),
-                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
+                    None => ChannelEvent::Data(chunk.into_data()),
+                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_data()),
                 }
             }
             Item::Eof => ChannelEvent::Eof,
@@ -324,8 +344,8 @@ impl ChannelState {
             Item::Data(kind, chunk) => {
                 self.account(&chunk);
                 Some(match kind {
-                    None => ChannelEvent::Data(chunk.into_bytes()),
-                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_bytes()),
+                    None => ChannelEvent::Data(chunk.into_data()),
+                    Some(kind) => ChannelEvent::Extended(kind, chunk.into_data()),
                 })
             }
             Item::Eof => Some(ChannelEvent::Eof),
@@ -341,7 +361,7 @@ impl ChannelState {
 
     fn account(&mut self, chunk: &Chunk) {
         if matches!(chunk, Chunk::Slice(_)) {
-            self.inbox_slices = self.inbox_slices.saturating_sub(1);
+            self.let_go();
         }
         let taken = chunk.len();
         self.uncredited = self.uncredited.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));

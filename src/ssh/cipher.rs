@@ -336,14 +336,19 @@ impl Sealer {
         if padding < 4 { padding + block } else { padding }
     }
 
-    /// Protects the packet that starts at `start` of the buffer, in place, and appends its tag.
-    pub(super) fn seal(
-        &mut self,
-        sequence: u32,
-        out: &mut Vec<u8>,
-        start: usize,
-    ) -> Result<(), ProtocolError> {
-        let packet = out.get_mut(start..).ok_or(BAD_PACKET)?;
+    /// How many bytes follow a packet's content.
+    pub(super) fn tag(&self) -> usize {
+        match &self.0 {
+            Sealing::Clear => 0,
+            Sealing::Gcm(_) | Sealing::ChaCha(_) => TAG,
+            Sealing::Ctr(ctr) => ctr.mac.length(),
+        }
+    }
+
+    /// Protects a packet in place. Its last [`Self::tag`] bytes are room for the tag.
+    pub(super) fn seal(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), ProtocolError> {
+        let end = packet.len().checked_sub(self.tag()).ok_or(BAD_PACKET)?;
+        let (packet, room) = packet.split_at_mut_checked(end).ok_or(BAD_PACKET)?;
         match &mut self.0 {
             Sealing::Clear => {}
             Sealing::Gcm(gcm) => {
@@ -353,12 +358,10 @@ impl Sealer {
                     .key
                     .seal_in_place_separate_tag(nonce, Aad::from(*length), content)
                     .map_err(|_| BAD_PACKET)?;
-                out.extend_from_slice(tag.as_ref());
+                room.copy_from_slice(tag.as_ref());
             }
             Sealing::ChaCha(key) => {
-                let mut tag = [0; TAG];
-                key.seal_in_place(sequence, packet, &mut tag);
-                out.extend_from_slice(&tag);
+                key.seal_in_place(sequence, packet, room.first_chunk_mut::<TAG>().ok_or(BAD_PACKET)?);
             }
             Sealing::Ctr(ctr) => {
                 let tag = if ctr.mac.encrypt_then_mac {
@@ -369,9 +372,26 @@ impl Sealer {
                     ctr.apply(packet)?;
                     tag
                 };
-                out.extend_from_slice(tag.as_ref());
+                room.copy_from_slice(tag.as_ref());
             }
         }
         Ok(())
+    }
+
+    /// Protects a packet whose front (length and what follows it) is in place and whose rest, padding included,
+    /// lies elsewhere; `room` takes that rest and the tag. Answers whether it did: only AES-GCM can.
+    pub(super) fn seal_apart(
+        &mut self,
+        front: &mut [u8],
+        rest: &[u8],
+        room: &mut [u8],
+    ) -> Result<bool, ProtocolError> {
+        let Sealing::Gcm(gcm) = &mut self.0 else { return Ok(false) };
+        let nonce = gcm.nonce();
+        let (length, front) = front.split_first_chunk_mut::<LENGTH>().ok_or(BAD_PACKET)?;
+        gcm.key
+            .seal_in_place_scatter(nonce, Aad::from(*length), front, rest, room)
+            .map_err(|_| BAD_PACKET)?;
+        Ok(true)
     }
 }

@@ -181,10 +181,15 @@ impl Inner {
 
     /// Sends a message; a failure to do so ends the connection.
     pub(super) fn send(&mut self, head: &[u8], body: &[u8]) {
+        self.send_part(head, body, body.len());
+    }
+
+    /// As [`Self::send`], with only the first `length` bytes of `body`; see `PacketWriter::put_part`.
+    pub(super) fn send_part(&mut self, head: &[u8], body: &[u8], length: usize) {
         if self.is_closed() || self.closing {
             return;
         }
-        if let Err(error) = self.transport.send(head, body) {
+        if let Err(error) = self.transport.send(head, body, length) {
             self.finish(error.into());
         }
         self.wake_driver();
@@ -195,17 +200,17 @@ impl Inner {
         if self.is_closed() || self.closing || self.transport.holds_outgoing() {
             return self.is_closed();
         }
-        let pending = self.transport.writer.pending().len();
+        let pending = self.transport.writer.waiting();
         pending < OUT_HIGH || (size <= SMALL && pending < OUT_SMALL_HIGH)
     }
 
     /// Whether writers that wait for room should look again.
     pub(super) fn has_drained(&self) -> bool {
-        !self.transport.holds_outgoing() && self.transport.writer.pending().len() <= OUT_HIGH / 2
+        !self.transport.holds_outgoing() && self.transport.writer.waiting() <= OUT_HIGH / 2
     }
 
     pub(super) fn may_read(&self) -> bool {
-        self.transport.writer.pending().len() < OUT_STOP_READING
+        self.transport.writer.waiting() < OUT_STOP_READING
     }
 
     /// Says goodbye, flushes what was sent, and closes.

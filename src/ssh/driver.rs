@@ -94,11 +94,11 @@ impl Driver {
                         break;
                     }
                     // Processing wrote something while room was left: give it to the stream first.
-                    let before = inner.transport.writer.pending().len();
+                    let before = inner.transport.writer.waiting();
                     if let Err(reason) = write(&mut inner, cx, stream) {
                         return Poll::Ready(reason);
                     }
-                    if inner.transport.writer.pending().len() == before {
+                    if inner.transport.writer.waiting() == before {
                         break;
                     }
                 }
@@ -135,10 +135,7 @@ impl Driver {
             return Poll::Pending;
         }
         let reader = &mut inner.transport.reader;
-        let wanted = self.read_size.max(reader.missing());
-        if reader.buffer.capacity() - reader.buffer.len() < wanted.min(READ_MIN).max(reader.missing()) {
-            reader.buffer.reserve(wanted);
-        }
+        reader.make_room(READ_MIN.max(reader.missing()), self.read_size);
         let read = pin!(stream.read_buf(&mut reader.buffer)).poll(cx);
         match read {
             Poll::Pending => Poll::Pending,

@@ -128,7 +128,7 @@ pub(super) async fn session_on(client: &Connection, server: &Connection) -> (Cha
 }
 
 fn pending(connection: &Connection) -> usize {
-    connection.shared.lock().transport.writer.pending().len()
+    connection.shared.lock().transport.writer.waiting()
 }
 
 async fn pair() -> (Connection, Connection) {

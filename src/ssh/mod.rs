@@ -20,6 +20,7 @@ mod channel;
 mod cipher;
 mod client;
 mod connection;
+mod data;
 mod diffie_hellman;
 mod driver;
 mod error;
@@ -27,6 +28,7 @@ mod hostkeys;
 mod kex;
 mod numbers;
 mod offer;
+mod outgoing;
 mod packet;
 mod server;
 mod stream;
@@ -50,6 +52,7 @@ pub use client::{ClientConfig, Unverified, connect};
 pub use connection::{
     ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Limits, OpenError, RefusalCode,
 };
+pub use data::Data;
 pub use driver::Stream;
 pub use error::{CloseReason, Closed, ProtocolError};
 pub use hostkeys::{HostKey, HostKeyError};

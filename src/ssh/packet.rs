@@ -1,15 +1,19 @@
 //! The binary packet protocol (RFC 4253 §6): bytes off the wire into payloads, payloads onto it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::cipher::{Opener, Sealer};
+use super::data::Data;
 use super::error::ProtocolError;
+use super::outgoing::Outgoing;
 
 /// Turns received bytes into payloads. A payload is a slice of the receive buffer, not a copy.
 #[derive(Debug)]
 pub(super) struct PacketReader {
     /// What was read and not yet taken apart.
     pub(super) buffer: BytesMut,
+    /// How often room was made, and so at least how many buffers there were.
+    buffers: u64,
     opener: Opener,
     sequence: u32,
     total: Option<usize>,
@@ -21,6 +25,7 @@ impl PacketReader {
     pub(super) fn new() -> Self {
         Self {
             buffer: BytesMut::new(),
+            buffers: 0,
             opener: Opener::clear(),
             sequence: 0,
             total: None,
@@ -35,7 +40,7 @@ impl PacketReader {
     }
 
     /// The next whole packet's payload and its sequence number, or nothing until more bytes come.
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Bytes)>, ProtocolError> {
+    pub(super) fn next(&mut self) -> Result<Option<(u32, Data)>, ProtocolError> {
         let total = match self.total {
             Some(total) => total,
             None => {
@@ -57,7 +62,15 @@ impl PacketReader {
         if payload.is_empty() {
             return Err(ProtocolError("a packet without a message"));
         }
-        Ok(Some((sequence, packet.freeze().slice(payload))))
+        Ok(Some((sequence, Data::of(&packet.freeze(), payload, self.buffers))))
+    }
+
+    /// Makes room to read at least `least` bytes; where there is less, for `wanted` bytes.
+    pub(super) fn make_room(&mut self, least: usize, wanted: usize) {
+        if self.buffer.capacity() - self.buffer.len() < least {
+            self.buffer.reserve(wanted.max(least));
+            self.buffers += 1;
+        }
     }
 
     /// How many more bytes the packet under way needs, where that is known.
@@ -84,45 +97,61 @@ impl PacketReader {
 /// Turns payloads into bytes for the wire.
 #[derive(Debug)]
 pub(super) struct PacketWriter {
-    out: Vec<u8>,
-    written: usize,
+    out: Outgoing,
     sealer: Sealer,
     sequence: u32,
     bytes: u64,
 }
 
-/// An emptied buffer larger than this is given back at once; smaller ones when the connection is idle.
-const KEEP_CAPACITY: usize = 1024 * 1024;
+/// A piece from this size on is sealed from where it lies; below, a copy costs nothing.
+const SEAL_APART_FROM: usize = 4 * 1024;
+const TOO_LONG: ProtocolError = ProtocolError("a packet is longer than its room");
 
 impl PacketWriter {
     pub(super) fn new() -> Self {
-        Self { out: Vec::new(), written: 0, sealer: Sealer::clear(), sequence: 0, bytes: 0 }
+        Self { out: Outgoing::default(), sealer: Sealer::clear(), sequence: 0, bytes: 0 }
     }
 
     /// Bytes that go out as they are: the identification line.
     pub(super) fn put_raw(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+        self.out.room(bytes.len()).copy_from_slice(bytes);
+        self.out.fill(bytes.len());
     }
 
     /// Appends one packet whose payload is `head` followed by `body`.
     pub(super) fn put(&mut self, head: &[u8], body: &[u8]) -> Result<(), ProtocolError> {
-        let payload = head.len() + body.len();
+        self.put_part(head, body, body.len())
+    }
+
+    /// Appends one packet whose payload is `head` and the first `length` bytes of `body`. If the rest of `body`
+    /// is long enough to be the padding, a large piece is sealed from where it lies, without a copy before;
+    /// so that rest must be nothing that the peer may not see. Padding need not be random under a cipher that
+    /// authenticates it.
+    pub(super) fn put_part(&mut self, head: &[u8], body: &[u8], length: usize) -> Result<(), ProtocolError> {
+        let payload = head.len() + length;
         let padding = self.sealer.padding(payload);
-        let length = 1 + payload + padding;
-        let start = self.out.len();
-        self.out.reserve(length + 4 + 64);
-        self.out.extend_from_slice(&super::wire::length(length).to_be_bytes());
-        self.out.push(u8::try_from(padding).unwrap_or(u8::MAX));
-        self.out.extend_from_slice(head);
-        self.out.extend_from_slice(body);
-        let mut noise = [0; 32];
-        let noise =
-            noise.get_mut(..padding).ok_or(ProtocolError("padding longer than a block and a half"))?;
-        aws_lc_rs::rand::fill(noise).map_err(|_| ProtocolError("the system has no randomness"))?;
-        self.out.extend_from_slice(noise);
-        self.sealer.seal(self.sequence, &mut self.out, start)?;
+        let content = 1 + payload + padding;
+        let total = 4 + content + self.sealer.tag();
+        let packet = self.out.room(total);
+        let (front, rest) = packet.split_at_mut_checked(4 + 1 + head.len()).ok_or(TOO_LONG)?;
+        for (to, from) in front.iter_mut().zip(front_of(content, padding).iter().chain(head)) {
+            *to = *from;
+        }
+        let padded = body.get(..length + padding).filter(|_| length >= SEAL_APART_FROM);
+        let sealed = match padded {
+            Some(padded) => self.sealer.seal_apart(front, padded, rest)?,
+            None => false,
+        };
+        if !sealed {
+            let (place, rest) = rest.split_at_mut_checked(length).ok_or(TOO_LONG)?;
+            place.copy_from_slice(body.get(..length).ok_or(TOO_LONG)?);
+            let noise = rest.get_mut(..padding).ok_or(TOO_LONG)?;
+            aws_lc_rs::rand::fill(noise).map_err(|_| ProtocolError("the system has no randomness"))?;
+            self.sealer.seal(self.sequence, packet)?;
+        }
         self.sequence = self.sequence.wrapping_add(1);
-        self.bytes = self.bytes.saturating_add((self.out.len() - start) as u64);
+        self.bytes = self.bytes.saturating_add(total as u64);
+        self.out.fill(total);
         Ok(())
     }
 
@@ -135,35 +164,36 @@ impl PacketWriter {
         }
     }
 
-    /// What waits to be written to the stream.
+    /// What to write to the stream next; there may be more behind it.
     pub(super) fn pending(&self) -> &[u8] {
-        self.out.get(self.written..).unwrap_or_default()
+        self.out.front()
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len()
     }
 
     /// So many bytes of [`Self::pending`] were written.
     pub(super) fn consume(&mut self, count: usize) {
-        self.written += count;
-        if self.written >= self.out.len() {
-            self.written = 0;
-            if self.out.capacity() > KEEP_CAPACITY {
-                self.out = Vec::new();
-            } else {
-                self.out.clear();
-            }
-        }
+        self.out.consume(count);
     }
 
-    /// Gives the emptied buffer's memory back.
+    /// Gives memory back that is not in use.
     pub(super) fn shrink(&mut self) {
-        if self.out.is_empty() {
-            self.out = Vec::new();
-        }
+        self.out.shrink();
     }
 
     /// Bytes under the present keys.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// A packet's first five bytes: its length and that of its padding.
+fn front_of(content: usize, padding: usize) -> [u8; 5] {
+    let [a, b, c, d] = super::wire::length(content).to_be_bytes();
+    [a, b, c, d, u8::try_from(padding).unwrap_or(u8::MAX)]
 }
 
 #[cfg(test)]
@@ -208,8 +238,50 @@ mod tests {
                     reader.buffer.extend_from_slice(piece);
                     got = reader.next().expect("intact");
                 }
-                assert_eq!(got.expect("whole").1, payload, "{suite:?} {size}");
+                assert_eq!(*got.expect("whole").1, payload, "{suite:?} {size}");
             }
+        }
+    }
+
+    #[test]
+    fn data_is_passed_on_whole_whatever_lies_behind_it() {
+        for (from, to) in suites().into_iter().flat_map(|from| suites().into_iter().map(move |to| (from, to)))
+        {
+            let (mut sender, mut receiver) = pair(from);
+            let (mut onward, mut last) = pair(to);
+            for size in (SEAL_APART_FROM - 2..SEAL_APART_FROM + 40).chain([1, 32_768]) {
+                let payload: Vec<u8> = (0..251).cycle().take(size).collect();
+                sender.put(&payload, &[]).expect("fits");
+                receiver.buffer.extend_from_slice(sender.pending());
+                sender.consume(sender.pending().len());
+                let data = receiver.next().expect("intact").expect("whole").1;
+                // Whole, and as two pieces of which the first has the second behind it.
+                for piece in [data.clone(), data.part(0..size / 2), data.part(size / 2..size)] {
+                    onward.put_part(b"head", piece.with_tail(), piece.len()).expect("fits");
+                    last.buffer.extend_from_slice(onward.pending());
+                    onward.consume(onward.pending().len());
+                    let got = last.next().expect("intact").expect("whole").1;
+                    let (head, body) = got.split_at(4);
+                    assert_eq!((head, body), (&b"head"[..], &*piece), "{from:?} {to:?} {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_large_piece_is_its_padding_and_small_pieces_get_noise() {
+        let suite = Suite::of("aes256-gcm@openssh.com", "").expect("known");
+        let (mut writer, mut reader) = pair(suite);
+        for (length, taken) in [(SEAL_APART_FROM, true), (SEAL_APART_FROM - 1, false)] {
+            let mut body = vec![1; length];
+            body.extend_from_slice(&[0xee; 32]);
+            writer.put_part(&[], &body, length).expect("fits");
+            reader.buffer.extend_from_slice(writer.pending());
+            writer.consume(writer.pending().len());
+            let got = reader.next().expect("intact").expect("whole").1;
+            let padding = Sealer::new(suite, &[1; 12], &[2; 32], &[]).expect("sealer").padding(length);
+            let behind = got.with_tail().get(length..length + padding).expect("padding");
+            assert_eq!(behind.iter().all(|byte| *byte == 0xee), taken, "{length}");
         }
     }
 

@@ -233,7 +233,7 @@ async fn withstand(
     for (text, times) in said {
         for _ in 0..*times {
             let mut inner = theirs.lock();
-            if inner.is_closed() || inner.transport.writer.pending().len() > 1 << 20 {
+            if inner.is_closed() || inner.transport.writer.waiting() > 1 << 20 {
                 break;
             }
             inner.send(text, &[]);

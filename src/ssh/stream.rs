@@ -5,16 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::channel::{Channel, ChannelEvent};
+use super::data::Data;
 
 /// The main stream of a channel. Extended data and requests are passed over.
 #[derive(Debug)]
 pub struct ChannelStream {
     channel: Arc<Channel>,
-    unread: Bytes,
+    unread: Data,
     ended: bool,
 }
 
@@ -22,7 +22,7 @@ impl ChannelStream {
     /// Wraps a channel.
     #[must_use]
     pub fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, unread: Bytes::new(), ended: false }
+        Self { channel, unread: Data::default(), ended: false }
     }
 }
 
@@ -41,7 +41,8 @@ impl AsyncRead for ChannelStream {
             }
         }
         let count = self.unread.len().min(into.remaining());
-        into.put_slice(&self.unread.split_to(count));
+        into.put_slice(self.unread.get(..count).unwrap_or_default());
+        self.unread.advance(count);
         Poll::Ready(Ok(()))
     }
 }

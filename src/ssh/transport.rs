@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::algorithms::{self, Choice, KexInit, Role};
 use super::cipher::{Opener, Sealer, Suite};
+use super::data::Data;
 use super::error::{CloseReason, ProtocolError};
 use super::hostkeys::HostKey;
 use super::kex::{self, ClientShare, DirectionKeys, Method, Secret, Transcript};
@@ -107,7 +108,7 @@ pub(super) enum Received {
     /// A message of the transport layer, dealt with here.
     Nothing,
     /// A message of authentication or connection.
-    Upper(Bytes),
+    Upper(Data),
     /// The first key exchange is complete.
     Ready,
 }
@@ -217,7 +218,7 @@ impl Transport {
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
         let held: usize = self.held.iter().map(|message| message.capacity() + 24).sum();
-        held + self.writer.pending().len() + self.reader.buffer.capacity()
+        held + self.writer.waiting() + self.reader.buffer.capacity()
     }
 
     /// Key exchanges that the peer has taken part in.
@@ -246,11 +247,13 @@ impl Transport {
         self.outgoing_held
     }
 
-    /// Sends a message of an upper layer; it waits here while keys are exchanged.
-    pub(super) fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), ProtocolError> {
+    /// Sends a message of an upper layer: `head` and the first `length` bytes of `body`, as
+    /// [`PacketWriter::put_part`]. It waits here while keys are exchanged.
+    pub(super) fn send(&mut self, head: &[u8], body: &[u8], length: usize) -> Result<(), ProtocolError> {
         if !self.outgoing_held {
-            return self.writer.put(head, body);
+            return self.writer.put_part(head, body, length);
         }
+        let body = body.get(..length).unwrap_or(body);
         self.held_bytes += head.len() + body.len();
         if self.held.len() >= HELD_MAX || self.held_bytes > HELD_BYTES_MAX {
             return Err(ProtocolError("too much was asked for during a key exchange"));
@@ -340,12 +343,12 @@ impl Transport {
         }
     }
 
-    fn dispatch(&mut self, sequence: u32, payload: Bytes) -> Result<Received, CloseReason> {
+    fn dispatch(&mut self, sequence: u32, payload: Data) -> Result<Received, CloseReason> {
         let number = payload.first().copied().unwrap_or_default();
         let first = !self.reader.is_protected();
         match number {
             numbers::DISCONNECT => Err(read_disconnect(&payload)),
-            numbers::KEXINIT => self.on_kexinit(sequence, payload).map(|()| Received::Nothing),
+            numbers::KEXINIT => self.on_kexinit(sequence, payload.into_bytes()).map(|()| Received::Nothing),
             numbers::NEWKEYS => self.on_newkeys(&payload),
             30..=49 => self.on_share(&payload).map(|()| Received::Nothing),
             _ if first && self.strict => {

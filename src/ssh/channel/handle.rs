@@ -4,10 +4,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
 use tokio::sync::oneshot;
 
 use super::super::connection::{Inner, Shared};
+use super::super::data::Data;
 use super::super::error::{CloseReason, Closed};
 use super::super::numbers;
 use super::super::wire::{self, Put, message};
@@ -122,7 +122,8 @@ impl Channel {
     ///
     /// # Errors
     /// When the channel or the connection is closed; then some of the data may have been sent.
-    pub async fn write(&self, mut data: Bytes) -> Result<(), Closed> {
+    pub async fn write(&self, data: impl Into<Data>) -> Result<(), Closed> {
+        let mut data = data.into();
         poll_fn(|cx| self.poll_write(cx, None, &mut data)).await
     }
 
@@ -130,7 +131,8 @@ impl Channel {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub async fn write_extended(&self, kind: u32, mut data: Bytes) -> Result<(), Closed> {
+    pub async fn write_extended(&self, kind: u32, data: impl Into<Data>) -> Result<(), Closed> {
+        let mut data = data.into();
         poll_fn(|cx| self.poll_write(cx, Some(kind), &mut data)).await
     }
 
@@ -138,14 +140,14 @@ impl Channel {
         &self,
         cx: &mut Context<'_>,
         kind: Option<u32>,
-        data: &mut Bytes,
+        data: &mut Data,
     ) -> Poll<Result<(), Closed>> {
         let mut inner = self.shared.lock();
         while !data.is_empty() {
             if !inner.may_write(self.id, data.len(), cx) {
                 return Poll::Pending;
             }
-            match inner.write_some(self.id, kind, data) {
+            match inner.write_some(self.id, kind, data.with_tail(), data.len()) {
                 Ok(0) => {
                     if let Some(channel) = inner.channels.get_mut(&self.id) {
                         channel.senders.register(cx);
@@ -171,7 +173,7 @@ impl Channel {
             if !inner.may_write(self.id, rest.len(), cx) {
                 break;
             }
-            match inner.write_some(self.id, None, rest) {
+            match inner.write_some(self.id, None, rest, rest.len()) {
                 Ok(0) => {
                     if let Some(channel) = inner.channels.get_mut(&self.id) {
                         channel.senders.register(cx);
@@ -268,8 +270,15 @@ impl Inner {
         false
     }
 
-    /// Sends as much as the peer's window and packet size allow; 0 when the window is shut.
-    fn write_some(&mut self, id: u32, kind: Option<u32>, data: &[u8]) -> Result<usize, Closed> {
+    /// Sends as much of the first `length` bytes as the peer's window and packet size allow; 0 when the window
+    /// is shut. What lies behind them serves as padding.
+    fn write_some(
+        &mut self,
+        id: u32,
+        kind: Option<u32>,
+        data: &[u8],
+        length: usize,
+    ) -> Result<usize, Closed> {
         if let Some(closed) = self.closed() {
             return Err(closed);
         }
@@ -279,8 +288,10 @@ impl Inner {
             return Err(gone());
         }
         let window = usize::try_from(channel.remote_window).unwrap_or(usize::MAX);
-        let count = data.len().min(window).min(channel.remote_packet_max);
-        let Some(piece) = data.get(..count).filter(|piece| !piece.is_empty()) else { return Ok(0) };
+        let count = length.min(window).min(channel.remote_packet_max);
+        if count == 0 {
+            return Ok(0);
+        }
         channel.remote_window -= count as u64;
         let mut head = Vec::with_capacity(13);
         match kind {
@@ -288,7 +299,7 @@ impl Inner {
             Some(kind) => head.byte(numbers::CHANNEL_EXTENDED_DATA).uint32(channel.remote_id).uint32(kind),
         };
         head.uint32(wire::length(count));
-        self.send(&head, piece);
+        self.send_part(&head, data, count);
         Ok(count)
     }
 

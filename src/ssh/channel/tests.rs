@@ -12,7 +12,7 @@ fn an_eof_that_is_repeated_is_remembered_once_and_nothing_follows_it() {
     for _ in 0..1000 {
         channel.take_eof();
     }
-    channel.take_data(None, Bytes::from_static(b"late")).expect("within the window");
+    channel.take_data(None, Bytes::from_static(b"late").into()).expect("within the window");
     assert_eq!(channel.pop(), Some(ChannelEvent::Eof));
     assert_eq!(channel.pop(), None);
 }
@@ -45,7 +45,7 @@ fn a_byte_of_each_stream_in_turn_holds_about_its_own_size() {
         let byte = n.to_be_bytes()[2];
         let (kind, sent) = if n % 2 == 0 { (None, &mut main) } else { (Some(STDERR), &mut other) };
         sent.push(byte);
-        channel.take_data(kind, Bytes::from(vec![byte])).expect("within the window");
+        channel.take_data(kind, Bytes::from(vec![byte]).into()).expect("within the window");
     }
     assert!(channel.inbox.len() < 2 * ITEMS_APART_MAX, "{} items", channel.inbox.len());
     while let Some(event) = channel.pop() {
@@ -55,7 +55,7 @@ fn a_byte_of_each_stream_in_turn_holds_about_its_own_size() {
             ChannelEvent::Eof | ChannelEvent::Request(_) => panic!("only data was sent"),
         };
         let rest = sent.split_off(got.len());
-        assert_eq!(std::mem::replace(sent, rest), got, "each stream in order");
+        assert_eq!(std::mem::replace(sent, rest), *got, "each stream in order");
     }
     assert!(main.is_empty() && other.is_empty());
 }
@@ -63,7 +63,8 @@ fn a_byte_of_each_stream_in_turn_holds_about_its_own_size() {
 #[test]
 fn a_stream_number_for_every_byte_is_refused_before_it_fills_memory() {
     let mut channel = open();
-    let refused = (0..100_000).find(|kind| channel.take_data(Some(*kind), Bytes::from_static(b"x")).is_err());
+    let refused =
+        (0..100_000).find(|kind| channel.take_data(Some(*kind), Bytes::from_static(b"x").into()).is_err());
     assert_eq!(refused, Some(8 * 1024));
 }
 
@@ -71,8 +72,37 @@ fn a_stream_number_for_every_byte_is_refused_before_it_fills_memory() {
 #[test]
 fn no_window_is_given_after_our_close() {
     let mut channel = open();
-    channel.take_data(None, Bytes::from(vec![0; WINDOW_START as usize])).expect("within the window");
+    channel.take_data(None, Bytes::from(vec![0; WINDOW_START as usize]).into()).expect("within the window");
     channel.close_sent = true;
     assert!(channel.pop().is_some());
     assert_eq!(channel.credit(), None);
+}
+
+fn held(channel: &ChannelState) -> usize {
+    channel.inbox.iter().filter(|item| matches!(item, Item::Data(_, Chunk::Slice(_)))).count()
+}
+
+#[test]
+fn chunks_hold_a_few_buffers_and_of_those_as_much_as_they_bring() {
+    let mut channel = open();
+    let packet = Bytes::from(vec![5; COALESCE_BELOW]);
+    let chunk = |buffer| Data::of(&packet, 0..COALESCE_BELOW, buffer);
+    let per_buffer = 2;
+    for number in 0..BUFFERS_MAX * per_buffer {
+        channel.take_data(None, chunk((number / per_buffer) as u64)).expect("within the window");
+    }
+    assert_eq!(held(&channel), BUFFERS_MAX * per_buffer, "each buffer counts once");
+    channel.take_data(None, chunk(100)).expect("within the window");
+    assert_eq!(held(&channel), BUFFERS_MAX * per_buffer, "one buffer more would be too many");
+    for _ in 0..per_buffer {
+        assert!(channel.pop_data().is_some());
+    }
+    channel.take_data(None, chunk(101)).expect("within the window");
+    assert_eq!(
+        held(&channel),
+        (BUFFERS_MAX - 1) * per_buffer + 1,
+        "a buffer that was left makes room for one"
+    );
+    while channel.pop().is_some() {}
+    assert!(channel.inbox_buffers.is_empty());
 }

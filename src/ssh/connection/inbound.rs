@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::algorithms::Role;
 use super::super::auth::{ClientAuth, ServerAuth};
 use super::super::channel::{ChannelRequest, ChannelState, OpenRefused, PACKET_DATA_MAX, Phase};
+use super::super::data::Data;
 use super::super::error::{CloseReason, ProtocolError};
 use super::super::numbers;
 use super::super::wire::{Put, Reader, message};
@@ -23,7 +24,7 @@ impl Inner {
         self.waiters.wake();
     }
 
-    pub(in crate::ssh) fn dispatch(&mut self, payload: &Bytes) -> Result<(), CloseReason> {
+    pub(in crate::ssh) fn dispatch(&mut self, payload: &Data) -> Result<(), CloseReason> {
         let number = payload.first().copied().unwrap_or_default();
         match (number, &mut self.stage) {
             (numbers::EXT_INFO, _) => Ok(()),
@@ -49,7 +50,7 @@ impl Inner {
         }
     }
 
-    fn on_connection_message(&mut self, number: u8, payload: &Bytes) -> Result<(), ProtocolError> {
+    fn on_connection_message(&mut self, number: u8, payload: &Data) -> Result<(), ProtocolError> {
         let mut fields = Reader::new(payload);
         fields.u8()?;
         match number {
@@ -154,13 +155,12 @@ impl Inner {
     fn on_channel_message(
         &mut self,
         number: u8,
-        payload: &Bytes,
+        payload: &Data,
         mut fields: Reader<'_>,
     ) -> Result<(), ProtocolError> {
         let id = fields.u32()?;
         // Messages for a channel that we have closed and forgotten may still be under way.
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
-        let sub = |field: &[u8]| payload.slice_ref(field);
         match (number, &channel.phase) {
             (numbers::CHANNEL_OPEN_CONFIRMATION, Phase::Opening) => {
                 channel.remote_id = fields.u32()?;
@@ -193,10 +193,10 @@ impl Inner {
                 channel.remote_window = window.min(u64::from(u32::MAX));
                 channel.senders.wake();
             }
-            (numbers::CHANNEL_DATA, Phase::Open) => channel.take_data(None, sub(fields.string()?))?,
+            (numbers::CHANNEL_DATA, Phase::Open) => channel.take_data(None, data(payload, &mut fields)?)?,
             (numbers::CHANNEL_EXTENDED_DATA, Phase::Open) => {
                 let kind = fields.u32()?;
-                channel.take_data(Some(kind), sub(fields.string()?))?;
+                channel.take_data(Some(kind), data(payload, &mut fields)?)?;
             }
             (numbers::CHANNEL_EOF, Phase::Open) => channel.take_eof(),
             // RFC 4254 §5.3 wants our CLOSE in return; the channel's owner sends it, for how the program
@@ -233,4 +233,11 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// A field of data, where it lies in its packet.
+fn data(payload: &Data, fields: &mut Reader<'_>) -> Result<Data, ProtocolError> {
+    let length = fields.string()?.len();
+    let end = payload.len() - fields.rest().len();
+    Ok(payload.part(end - length..end))
 }
