@@ -20,7 +20,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use drawbridge::credential::EphemeralKey;
 use drawbridge::relay::{self, Activity};
 use drawbridge::ssh::{
-    Channel, ChannelEvent, ChannelKind, ClientConfig, Connection, ConnectionEvent, HostKey, Limits,
+    Channel, ChannelEvent, ChannelKind, ClientConfig, Connection, ConnectionEvent, HostKey, Limits, Offer,
     RekeyPolicy, ServerConfig, ServerIdentity, Signer, Stream, accept, connect,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -182,6 +182,7 @@ fn server_config() -> ServerConfig {
     let key = Arc::new(HostKey::generate("bench").expect("a host key"));
     ServerConfig {
         identity: ServerIdentity { key, certificate: None },
+        offer: Offer::default(),
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     }

@@ -82,6 +82,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     for warning in policy.warnings() {
         tracing::warn!(%warning, "policy");
     }
+    tell_of_exceptions(config);
     let clock: SharedClock = Arc::new(SystemClock);
     let host_ca = Arc::new(host_ca(config)?);
     let host_key = Arc::new(host_key(config)?);
@@ -166,6 +167,22 @@ fn upstream_settings(config: &Config) -> upstream::Settings {
         handshake_timeout: config.upstream.handshake_timeout,
         keepalive_interval: never_if_zero(config.upstream.keepalive_interval),
         keepalive_max: config.upstream.keepalive_max,
+        legacy_targets: config.upstream.legacy_targets.clone(),
+    }
+}
+
+/// What an operator chose below the standard of the defaults is said at each start.
+fn tell_of_exceptions(config: &Config) {
+    let added: Vec<&str> = config.server.offer.additions().collect();
+    if !added.is_empty() {
+        let algorithms = added.join(", ");
+        tracing::info!(
+            algorithms,
+            "server.additional_algorithms: clients are offered these after the usual ones"
+        );
+    }
+    for target in &config.upstream.legacy_targets {
+        tracing::warn!(%target, "upstream.legacy_targets: SHA-1 and finite-field Diffie-Hellman may be used with this target");
     }
 }
 
@@ -179,6 +196,7 @@ fn session_settings(config: &Config) -> Settings {
             keepalive_interval: never_if_zero(config.server.keepalive_interval),
             keepalive_max: config.server.keepalive_max,
         },
+        offer: config.server.offer,
         rekey: RekeyPolicy { bytes: config.server.rekey_after_bytes, interval: config.server.rekey_after },
     }
 }

@@ -49,12 +49,13 @@ fn algorithms(aead: bool) -> Algorithms {
     let cipher = if aead { "aes256-gcm@openssh.com" } else { "aes256-ctr" };
     let mac = || (!aead).then(|| Text::from("hmac-sha2-256-etm@openssh.com"));
     Algorithms {
-        kex: "mlkem768x25519-sha256".into(),
+        kex: if aead { "mlkem768x25519-sha256" } else { "diffie-hellman-group14-sha1" }.into(),
         host_key: "ssh-ed25519".into(),
         cipher_client_to_server: cipher.into(),
         cipher_server_to_client: cipher.into(),
         mac_client_to_server: mac(),
         mac_server_to_client: mac(),
+        legacy: !aead,
     }
 }
 

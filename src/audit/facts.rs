@@ -104,6 +104,9 @@ pub struct Algorithms {
     /// MAC from server to client; none where the cipher authenticates by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac_server_to_client: Option<Text>,
+    /// Whether one of these is offered only to targets that are listed as legacy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub legacy: bool,
 }
 
 /// What a certificate said about its holder.

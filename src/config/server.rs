@@ -14,6 +14,7 @@ use super::origin::Complaint;
 use super::reader::Section;
 use super::suggest::nearest;
 use super::value::{quoted, text};
+use crate::ssh::{NotAddable, Offer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -40,6 +41,8 @@ pub struct Server {
     pub connections_unauthenticated_max: usize,
     /// The most failed login attempts on one connection.
     pub auth_attempts_max: u32,
+    /// The algorithms that clients are offered. Written as `post_quantum` and `additional_algorithms`.
+    pub offer: Offer,
     /// The most channels at a time on one connection.
     pub channels_per_connection_max: usize,
     /// How long a client may be silent before it is asked for a sign of life; zero: never asked.
@@ -74,6 +77,7 @@ impl Server {
                 1..=1_000_000,
             ),
             auth_attempts_max: section.integer("auth_attempts_max", 6, 1..=100),
+            offer: offer(section),
             channels_per_connection_max: section.integer("channels_per_connection_max", 64, 1..=1024),
             keepalive_interval: section.duration("keepalive_interval", MINUTE, Duration::ZERO..=HOUR),
             keepalive_max: section.integer("keepalive_max", 3, 1..=100),
@@ -103,6 +107,33 @@ fn socket_address(value: &Value) -> Result<SocketAddr, Complaint> {
         Complaint::new(format!("{} is not an address and a port", quoted(text)))
             .hint("write a numeric address and a port, such as \"0.0.0.0:2222\" or \"[::]:2222\"")
     })
+}
+
+fn offer(section: &mut Section<'_>) -> Offer {
+    let ways = [("preferred", Offer::default()), ("required", Offer::post_quantum_only())];
+    let mut offer = section.choice("post_quantum", Offer::default(), &ways);
+    section.list("additional_algorithms", 0, Vec::new, |value| {
+        let name = text(value)?;
+        offer = offer.with(name).map_err(|why| not_addable(name, why))?;
+        Ok(())
+    });
+    offer
+}
+
+fn not_addable(name: &str, why: NotAddable) -> Complaint {
+    let name = quoted(name);
+    match why {
+        NotAddable::Unknown => {
+            let known: Vec<String> = Offer::ADDITIONS.iter().map(|known| format!("\"{known}\"")).collect();
+            Complaint::new(format!("{name} is not an algorithm that can be added"))
+                .hint(format!("the algorithms that can be added are {}", known.join(", ")))
+        }
+        NotAddable::Twice => Complaint::new(format!("{name} is listed twice")).hint("remove one of the two"),
+        NotAddable::NotPostQuantum => Complaint::new(format!(
+            "{name} does not withstand a quantum computer, which `post_quantum` asks for"
+        ))
+        .hint("remove it, or set post_quantum = \"preferred\""),
+    }
 }
 
 /// `[data]`: where drawbridge keeps what must survive a restart.

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
+use crate::ssh::Offer;
 
 /// Everything but the look at the disk.
 fn read_text(text: &str, variables: &[(&str, &str)], set: &[&str]) -> Result<Config, Vec<String>> {
@@ -215,6 +216,40 @@ fn variables_and_flags_write_every_type() {
     assert_eq!(config.inventory.accounts[0].alias, "main");
     assert_eq!(config.policy.files, [Path::new("/a.cedar"), Path::new("/b.cedar")]);
     assert_eq!(config.upstream.port_tag, "5");
+}
+
+#[test]
+fn algorithms_are_added_by_name_and_legacy_targets_by_id() {
+    let variables = [
+        ("DRAWBRIDGE__SERVER__ADDITIONAL_ALGORITHMS", "hmac-sha2-512, ecdh-sha2-nistp256"),
+        ("DRAWBRIDGE__UPSTREAM__LEGACY_TARGETS", "i-0123456789abcdef0, i-0123456789abcdef1"),
+    ];
+    let config = read_text("", &variables, &[]).expect("sound");
+    let added: Vec<_> = config.server.offer.additions().collect();
+    assert_eq!(added, ["ecdh-sha2-nistp256", "hmac-sha2-512"]);
+    let listed: Vec<_> = config.upstream.legacy_targets.iter().map(ToString::to_string).collect();
+    assert_eq!(listed, ["i-0123456789abcdef0", "i-0123456789abcdef1"]);
+    assert!(defaults().upstream.legacy_targets.is_empty());
+    let required = "[server]\npost_quantum = \"required\"\n";
+    assert_eq!(
+        read_text(required, &[], &[]).map(|config| config.server.offer),
+        Ok(Offer::post_quantum_only())
+    );
+}
+
+#[test]
+fn algorithms_that_cannot_be_offered_are_problems() {
+    let text = "[server]\npost_quantum = \"required\"\nadditional_algorithms = [\"ssh-rsa\", \"ecdh-sha2-nistp256\"]\n\
+        [upstream]\nlegacy_targets = [\"i-0123456789abcdef0\", \"i-0123456789abcdef0\", \"web-1\"]\n";
+    let expected = r#"d.toml:3: `server.additional_algorithms`: "ssh-rsa" is not an algorithm that can be added
+    hint: the algorithms that can be added are "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "hmac-sha2-256", "hmac-sha2-512"
+d.toml:3: `server.additional_algorithms`: "ecdh-sha2-nistp256" does not withstand a quantum computer, which `post_quantum` asks for
+    hint: remove it, or set post_quantum = "preferred"
+d.toml:5: `upstream.legacy_targets`: "i-0123456789abcdef0" is listed twice
+    hint: remove one of the two
+d.toml:5: `upstream.legacy_targets`: "web-1" is not an instance id
+    hint: write an id such as "i-0123456789abcdef0"; names, tags and addresses can move to another machine"#;
+    assert_eq!(problems_of(text), expected);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `[upstream]`, `[instance_connect]` and `[aws]`: the way from drawbridge to a target.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::config::Value;
@@ -7,6 +8,7 @@ use ::config::Value;
 use super::origin::Complaint;
 use super::reader::Section;
 use super::value::{quoted, text};
+use crate::domain::InstanceId;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -28,6 +30,8 @@ pub struct UpstreamConfig {
     pub keepalive_interval: Duration,
     /// How many such questions may stay unanswered before the connection ends.
     pub keepalive_max: u32,
+    /// The instances that are also offered what only very old SSH servers need.
+    pub legacy_targets: BTreeSet<InstanceId>,
 }
 
 /// What is done about a target whose host key is not pinned yet.
@@ -50,8 +54,26 @@ impl UpstreamConfig {
             port_tag: section.parse("port_tag", tag_key).unwrap_or_else(|| "drawbridge:port".to_owned()),
             keepalive_interval: section.duration("keepalive_interval", MINUTE, Duration::ZERO..=60 * MINUTE),
             keepalive_max: section.integer("keepalive_max", 3, 1..=100),
+            legacy_targets: legacy_targets(section),
         }
     }
+}
+
+/// By instance id and nothing else: a name, a tag or an address is under the control of whoever runs machines.
+fn legacy_targets(section: &mut Section<'_>) -> BTreeSet<InstanceId> {
+    let mut listed = BTreeSet::new();
+    section.list("legacy_targets", 0, Vec::new, |value| {
+        let text = text(value)?;
+        let id = InstanceId::parse(text).ok_or_else(|| {
+            Complaint::new(format!("{} is not an instance id", quoted(text)))
+                .hint("write an id such as \"i-0123456789abcdef0\"; names, tags and addresses can move to another machine")
+        })?;
+        if listed.insert(id) {
+            return Ok(());
+        }
+        Err(Complaint::new(format!("{} is listed twice", quoted(text))).hint("remove one of the two"))
+    });
+    listed
 }
 
 /// `[instance_connect]`: pushing the one-session key.

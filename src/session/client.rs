@@ -135,6 +135,7 @@ fn outer_config(services: &Services) -> ServerConfig {
     }
     ServerConfig {
         identity: ServerIdentity { key: Arc::clone(&services.host_key), certificate: certificate.ok() },
+        offer: services.settings.offer,
         rekey: services.settings.rekey,
         limits: services.settings.limits,
     }

@@ -113,6 +113,7 @@ fn inner_config(
             key: Arc::clone(&services.host_key),
             certificate: Some(HostCertificate { usual, before_openssh_10_3: None }),
         },
+        offer: services.settings.offer,
         rekey: services.settings.rekey,
         limits: services.settings.limits,
     })

@@ -251,6 +251,7 @@ pub(super) fn algorithms(negotiated: Option<&Negotiated>) -> Algorithms {
         cipher_server_to_client: name(|n| &n.cipher_to_client),
         mac_client_to_server: negotiated.and_then(|n| n.mac_to_server.as_deref()).map(Text::from),
         mac_server_to_client: negotiated.and_then(|n| n.mac_to_client.as_deref()).map(Text::from),
+        legacy: negotiated.is_some_and(Negotiated::is_legacy),
     }
 }
 

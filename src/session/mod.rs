@@ -36,7 +36,7 @@ use crate::auth::Directory;
 use crate::clock::SharedClock;
 use crate::policy::Policy;
 use crate::reload::Reloadable;
-use crate::ssh::{HostKey, Limits, RekeyPolicy};
+use crate::ssh::{HostKey, Limits, Offer, RekeyPolicy};
 use crate::target::Inventory;
 use crate::tasks::Tasks;
 use crate::upstream::Connector;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub auth_attempts_max: u32,
     /// Channels and keepalives.
     pub limits: Limits,
+    /// The algorithms that clients may choose from, by jump too.
+    pub offer: Offer,
     /// When keys are renewed.
     pub rekey: RekeyPolicy,
 }

@@ -1,5 +1,6 @@
 //! A whole client's story in memory: no network, no AWS, no disk but a users file.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
 use crate::ssh::testing::TestKey;
 use crate::ssh::{
-    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, RekeyPolicy, ServerConfig, ServerIdentity,
-    Signer, Unverified,
+    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, RekeyPolicy, ServerConfig,
+    ServerIdentity, Signer, Unverified,
 };
 use crate::target::Inventory;
 use crate::tasks::Tasks;
@@ -96,6 +97,7 @@ impl Bastion {
             handshake_timeout: GRACE,
             keepalive_interval: None,
             keepalive_max: 3,
+            legacy_targets: BTreeSet::new(),
         };
         let services = Services {
             directory: Reloadable::new("users", directory.expect("a users file")),
@@ -111,6 +113,7 @@ impl Bastion {
                 login_grace: GRACE,
                 auth_attempts_max: 6,
                 limits: Limits::default(),
+                offer: Offer::default(),
                 rekey: RekeyPolicy::default(),
             },
             tasks: Tasks::new(),
@@ -178,6 +181,28 @@ async fn a_stranger_cannot_go_on_asking_for_the_whole_grace_time() {
     assert!(bastion.last_line().contains("too many attempts"), "{}", bastion.last_line());
 }
 
+/// What comes before the login ends this connection, on record; the next client is served.
+#[tokio::test(start_paused = true)]
+async fn channels_before_the_login_end_their_connection_and_no_other() {
+    let bastion = Bastion::new();
+    let (alice, alice_task) = bastion.alice().await;
+    // CHANNEL_OPEN, CHANNEL_DATA, CHANNEL_REQUEST and GLOBAL_REQUEST, with fields that would be in order.
+    let session = [&[90][..], &[0, 0, 0, 7], b"session", &[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 128, 0]].concat();
+    let data = [&[94][..], &[0, 0, 0, 0, 0, 0, 0, 1], b"x"].concat();
+    let shell = [&[98][..], &[0, 0, 0, 0, 0, 0, 0, 5], b"shell", &[1]].concat();
+    let global = [&[80][..], &[0, 0, 0, 1], b"x", &[1]].concat();
+    for message in [session, data, shell, global] {
+        let (stranger, task) = bastion.stranger().await;
+        stranger.dangerous_say(&message);
+        task.await.expect("no panic");
+        let last = bastion.last_line();
+        assert!(last.contains("protocol-error") && last.contains("before authentication"), "{last}");
+    }
+    alice.ask("keepalive@openssh.com", &[]).await.expect("who is logged in notices nothing");
+    drop(alice);
+    alice_task.await.expect("no panic");
+}
+
 #[tokio::test(start_paused = true)]
 async fn shutting_down_ends_a_connection_on_whose_channel_nothing_is_asked() {
     let bastion = Bastion::new();
@@ -213,6 +238,7 @@ pub(super) async fn connected() -> (Connection, Connection) {
             key: Arc::new(HostKey::generate("target").expect("key")),
             certificate: None,
         },
+        offer: Offer::default(),
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     };

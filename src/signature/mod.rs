@@ -1,10 +1,10 @@
 //! Verifies SSH signatures with keys in their wire form.
 //!
 //! Used for the client's proof of possession (RFC 4252 §7), for the target's host key (RFC 4253
-//! §8) and for the CA's signature on a certificate. What always holds: SHA-1 verifies nothing,
-//! RSA has 2048 to 8192 bits, ECDSA uses the hash of its curve (RFC 5656 §6.2.1), the algorithm
-//! in the signature is the one that was announced, and hostile bytes give an error, never a panic.
-//! It decides nothing about whose key it is.
+//! §8) and for the CA's signature on a certificate. What always holds: SHA-1 verifies nothing, but for
+//! whoever calls it by its dangerous name, RSA has 2048 to 8192 bits, ECDSA uses the hash of its curve
+//! (RFC 5656 §6.2.1), the algorithm in the signature is the one that was announced, and hostile bytes
+//! give an error, never a panic. It decides nothing about whose key it is.
 
 mod public_key;
 pub mod wire;
@@ -122,6 +122,29 @@ pub fn verify(
         return Err(SignatureError::WrongAlgorithm);
     }
     signature.check(&key, algorithm, message)
+}
+
+/// Verifies an `ssh-rsa` signature (RFC 4253 §6.6), which is RSA over SHA-1. Only for the host key of a
+/// target that the operator lists as legacy: whoever makes SHA-1 collide can forge one.
+///
+/// # Errors
+/// When the key is malformed, weak or no plain RSA key; the signature malformed, made with another algorithm
+/// or not valid.
+pub fn dangerous_verify_sha1(
+    key_blob: &[u8],
+    message: &[u8],
+    signature_blob: &[u8],
+) -> Result<(), SignatureError> {
+    let key = PublicKey::parse(key_blob)?;
+    let Material::Rsa { modulus, exponent } = key.material else {
+        return Err(SignatureError::UnsupportedAlgorithm);
+    };
+    let signature = ParsedSignature::parse(key.kind(), signature_blob)?;
+    if signature.algorithm != "ssh-rsa" {
+        return Err(SignatureError::WrongAlgorithm);
+    }
+    let parameters = &lc::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY;
+    check_rsa(parameters, modulus, exponent, message, signature.bytes)
 }
 
 /// What signatures are made with; names as in the registry of RFC 8332 and OpenSSH.

@@ -63,6 +63,24 @@ fn the_announced_algorithm_is_the_only_one_accepted() {
     assert_eq!(with(""), Err(SignatureError::UnsupportedAlgorithm));
 }
 
+/// That a valid one is taken is seen with a real sshd, in `tests/suite/algorithms.rs`.
+#[test]
+fn a_sha1_signature_has_to_be_one() {
+    let shop = Workshop::new();
+    let rsa = shop.key("rsa", "rsa", "2048");
+    let (signed, sha2) = shop.sign(&rsa, b"a message");
+    assert_eq!(dangerous_verify_sha1(&rsa.blob, &signed, &sha2), Err(SignatureError::WrongAlgorithm));
+    let (_, bytes) = sha2.split_at(4 + "rsa-sha2-512".len());
+    let mut renamed = Vec::new();
+    put_string(&mut renamed, b"ssh-rsa");
+    renamed.extend_from_slice(bytes);
+    assert_eq!(dangerous_verify_sha1(&rsa.blob, &signed, &renamed), Err(SignatureError::BadSignature));
+    let ed25519 = shop.ed25519("ed25519");
+    let (signed, blob) = shop.sign(&ed25519, b"a message");
+    let refused = dangerous_verify_sha1(&ed25519.blob, &signed, &blob);
+    assert_eq!(refused, Err(SignatureError::UnsupportedAlgorithm));
+}
+
 #[test]
 fn a_short_rsa_key_is_weak() {
     let shop = Workshop::new();

@@ -1,75 +1,10 @@
-//! What we offer, newest first, and how two offers become one choice (RFC 4253 §7.1).
-//!
-//! What is absent is absent on purpose: no SHA-1 anywhere, no CBC, no DSA, no finite-field
-//! Diffie-Hellman, no compression.
+//! How two offers become one choice (RFC 4253 §7.1). What we offer is in [`super::offer`].
 
 use super::cipher::{Suite, is_aead};
 use super::error::{CloseReason, ProtocolError};
 use super::numbers;
+use super::offer::{HOST_KEYS_LEGACY, KEX_LEGACY, Lists, MACS_LEGACY};
 use super::wire::{Put, Reader, message};
-
-/// Key exchanges, newest first.
-pub(super) const KEX: &[&str] = &[
-    "mlkem768x25519-sha256",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-];
-
-/// Ciphers, fastest of the sound ones first: AES-GCM runs in hardware on every EC2 instance.
-pub(super) const CIPHERS: &[&str] = &[
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "chacha20-poly1305@openssh.com",
-    "aes256-ctr",
-    "aes128-ctr",
-];
-
-/// MACs, for the CTR ciphers only.
-pub(super) const MACS: &[&str] =
-    &["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"];
-
-/// Host key algorithms that we accept from a target, best first.
-pub(super) const HOST_KEYS: &[&str] = &[
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-];
-
-/// Signature algorithms that we accept from users (RFC 8308 `server-sig-algs`).
-pub(super) const USER_SIGNATURES: &[&str] = &[
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-];
-
-/// A list of names as the wire code takes it.
-pub(super) fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-/// The host key algorithms to ask a target for; those of a key that is known come first, so that a
-/// target with several keys shows the one we can recognise.
-pub(super) fn host_keys_preferring(known: Option<&str>) -> Vec<String> {
-    let is_known = |name: &str| match known {
-        Some("ssh-rsa") => name.starts_with("rsa-"),
-        Some(known) => name == known,
-        None => false,
-    };
-    let (mut first, rest): (Vec<&str>, Vec<&str>) = HOST_KEYS.iter().partition(|name| is_known(name));
-    first.extend(rest);
-    owned(&first)
-}
 
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
@@ -97,14 +32,10 @@ pub(super) struct KexInit {
 }
 
 /// Our own SSH_MSG_KEXINIT.
-pub(super) fn our_kexinit(
-    role: Role,
-    kex: &[String],
-    host_keys: &[String],
-    ciphers: &[String],
-) -> Result<Vec<u8>, ProtocolError> {
+pub(super) fn our_kexinit(role: Role, offer: &Lists) -> Result<Vec<u8>, ProtocolError> {
     let mut cookie = [0; 16];
     aws_lc_rs::rand::fill(&mut cookie).map_err(|_| ProtocolError("the system has no randomness"))?;
+    let Lists { kex, host_keys, ciphers, macs } = offer;
     let mut kex: Vec<&str> = kex.iter().map(String::as_str).collect();
     kex.push(match role {
         Role::Server => STRICT_SERVER,
@@ -113,7 +44,7 @@ pub(super) fn our_kexinit(
     let mut out = message(numbers::KEXINIT);
     out.extend_from_slice(&cookie);
     out.name_list(&kex).name_list(host_keys);
-    out.name_list(ciphers).name_list(ciphers).name_list(MACS).name_list(MACS);
+    out.name_list(ciphers).name_list(ciphers).name_list(macs).name_list(macs);
     out.name_list(&["none"]).name_list(&["none"]).string(b"").string(b"");
     out.boolean(false).uint32(0);
     Ok(out)
@@ -171,29 +102,56 @@ pub(super) struct Choice {
     pub(super) ignore_guess: bool,
 }
 
-fn pick<'a>(kind: &'static str, client: &'a [String], server: &[String]) -> Result<&'a str, CloseReason> {
-    client.iter().find(|name| server.contains(name)).map(String::as_str).ok_or_else(|| {
-        CloseReason::NoCommonAlgorithm { kind, offered: client.join(",").chars().take(300).collect() }
-    })
+/// One kind of algorithm.
+struct Kind {
+    name: &'static str,
+    /// Those that only targets are offered that are listed as legacy.
+    legacy: &'static [&'static str],
+}
+
+const KIND_KEX: Kind = Kind { name: "key exchange", legacy: KEX_LEGACY };
+const KIND_HOST_KEY: Kind = Kind { name: "host key algorithm", legacy: HOST_KEYS_LEGACY };
+const KIND_CIPHER: Kind = Kind { name: "cipher", legacy: &[] };
+const KIND_MAC: Kind = Kind { name: "MAC", legacy: MACS_LEGACY };
+
+impl Kind {
+    fn pick<'a>(&self, client: &'a [String], server: &[String], peer: Role) -> Result<&'a str, CloseReason> {
+        client.iter().find(|name| server.contains(name)).map(String::as_str).ok_or_else(|| {
+            let theirs = if peer == Role::Client { client } else { server };
+            CloseReason::NoCommonAlgorithm {
+                kind: self.name,
+                offered: theirs.join(",").chars().filter(|c| !c.is_control()).take(300).collect(),
+                legacy: theirs.iter().any(|name| self.legacy.contains(&name.as_str())),
+            }
+        })
+    }
+}
+
+/// Whether one of these is what only targets are offered that are listed as legacy.
+pub(super) fn is_legacy(kex: &str, host_key: &str, macs: [Option<&str>; 2]) -> bool {
+    let legacy_mac = |mac: &str| MACS_LEGACY.contains(&mac);
+    KEX_LEGACY.contains(&kex)
+        || HOST_KEYS_LEGACY.contains(&host_key)
+        || macs.into_iter().flatten().any(legacy_mac)
 }
 
 /// The first of the client's that the server has, list by list; `peer` says whose guess may be wrong.
 pub(super) fn negotiate(client: &KexInit, server: &KexInit, peer: Role) -> Result<Choice, CloseReason> {
-    let kex = pick("key exchange", &client.kex, &server.kex)?;
-    let host_key = pick("host key algorithm", &client.host_keys, &server.host_keys)?;
+    let kex = KIND_KEX.pick(&client.kex, &server.kex, peer)?;
+    let host_key = KIND_HOST_KEY.pick(&client.host_keys, &server.host_keys, peer)?;
     let mac = |cipher: &str, client_macs: &[String], server_macs: &[String]| {
         if is_aead(cipher) {
             return Ok(None);
         }
-        pick("MAC", client_macs, server_macs).map(|mac| Some(mac.to_owned()))
+        KIND_MAC.pick(client_macs, server_macs, peer).map(|mac| Some(mac.to_owned()))
     };
     let suite = |cipher: &str, mac: Option<&str>| {
         let mac = mac.unwrap_or_default();
         Suite::of(cipher, mac)
             .ok_or(CloseReason::Protocol(ProtocolError("an algorithm was chosen that we lack")))
     };
-    let cipher_to_server = pick("cipher", &client.cipher_to_server, &server.cipher_to_server)?;
-    let cipher_to_client = pick("cipher", &client.cipher_to_client, &server.cipher_to_client)?;
+    let cipher_to_server = KIND_CIPHER.pick(&client.cipher_to_server, &server.cipher_to_server, peer)?;
+    let cipher_to_client = KIND_CIPHER.pick(&client.cipher_to_client, &server.cipher_to_client, peer)?;
     let theirs = if peer == Role::Client { client } else { server };
     let ours = if peer == Role::Client { server } else { client };
     let guessed_right =
@@ -217,12 +175,18 @@ pub(super) fn negotiate(client: &KexInit, server: &KexInit, peer: Role) -> Resul
 mod tests {
     use super::*;
 
+    const KEX: &[&str] = &["mlkem768x25519-sha256", "curve25519-sha256", "ecdh-sha2-nistp256"];
+    const CIPHERS: &[&str] = &["aes128-gcm@openssh.com", "aes256-ctr"];
+    const MACS: &[&str] = &["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512"];
+
     fn names(list: &[&str]) -> Vec<String> {
         list.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn offer(role: Role, kex: &[&str], ciphers: &[&str]) -> KexInit {
-        let init = our_kexinit(role, &names(kex), &names(&["ssh-ed25519"]), &names(ciphers)).expect("random");
+    fn offer(role: Role, kex: &[&str], ciphers: &[&str], macs: &[&str]) -> KexInit {
+        let (kex, ciphers, macs) = (names(kex), names(ciphers), names(macs));
+        let lists = Lists { kex, ciphers, macs, host_keys: names(&["ssh-ed25519"]) };
+        let init = our_kexinit(role, &lists).expect("random");
         KexInit::parse(&init).expect("our own offer")
     }
 
@@ -232,8 +196,9 @@ mod tests {
             Role::Client,
             &["curve25519-sha256", "ecdh-sha2-nistp256"],
             &["aes256-ctr", "aes128-gcm@openssh.com"],
+            MACS,
         );
-        let server = offer(Role::Server, KEX, CIPHERS);
+        let server = offer(Role::Server, KEX, CIPHERS, MACS);
         let choice = negotiate(&client, &server, Role::Client).expect("common");
         assert_eq!(choice.kex, "curve25519-sha256");
         assert_eq!(choice.cipher_to_server, "aes256-ctr");
@@ -241,17 +206,39 @@ mod tests {
     }
 
     #[test]
-    fn no_common_cipher_says_which_kind_and_what_was_offered() {
-        let client = offer(Role::Client, KEX, &["3des-cbc"]);
-        let server = offer(Role::Server, KEX, CIPHERS);
+    fn nothing_in_common_says_which_kind_and_what_the_peer_offered() {
+        let client = offer(Role::Client, KEX, &["3des-cbc"], MACS);
+        let server = offer(Role::Server, KEX, CIPHERS, MACS);
         let error = negotiate(&client, &server, Role::Client).expect_err("nothing in common");
         assert_eq!(error.to_string(), "no common cipher: the peer offers 3des-cbc");
+        let error = negotiate(&client, &server, Role::Server).expect_err("nothing in common");
+        assert_eq!(error.to_string(), "no common cipher: the peer offers aes128-gcm@openssh.com,aes256-ctr");
+    }
+
+    #[test]
+    fn a_target_that_would_do_as_legacy_is_recognised() {
+        let says_so = |server: KexInit| {
+            let error = negotiate(&offer(Role::Client, KEX, CIPHERS, MACS), &server, Role::Server);
+            matches!(error, Err(CloseReason::NoCommonAlgorithm { legacy: true, .. }))
+        };
+        assert!(says_so(offer(Role::Server, &["diffie-hellman-group14-sha1"], CIPHERS, MACS)));
+        assert!(says_so(offer(Role::Server, KEX, &["aes256-ctr"], &["hmac-md5", "hmac-sha1"])));
+        assert!(!says_so(offer(Role::Server, &["diffie-hellman-group1-sha1"], CIPHERS, MACS)));
+        assert!(!says_so(offer(Role::Server, KEX, &["aes256-cbc"], MACS)));
+    }
+
+    #[test]
+    fn legacy_is_told_from_the_rest_by_name() {
+        assert!(!is_legacy("curve25519-sha256", "rsa-sha2-256", [None, Some("hmac-sha2-256")]));
+        assert!(is_legacy("diffie-hellman-group14-sha256", "ssh-ed25519", [None, None]));
+        assert!(is_legacy("curve25519-sha256", "ssh-rsa", [None, None]));
+        assert!(is_legacy("curve25519-sha256", "ssh-ed25519", [None, Some("hmac-sha1")]));
     }
 
     #[test]
     fn strictness_marks_are_never_chosen_as_a_key_exchange() {
-        let client = offer(Role::Client, &[], CIPHERS);
-        let server = offer(Role::Server, &[], CIPHERS);
+        let client = offer(Role::Client, &[], CIPHERS, MACS);
+        let server = offer(Role::Server, &[], CIPHERS, MACS);
         assert!(negotiate(&client, &server, Role::Client).is_err());
         assert!(client.is_strict() && server.is_strict());
     }

@@ -1,5 +1,5 @@
 //! One direction's confidentiality and integrity: AES-GCM (RFC 5647 as OpenSSH does it),
-//! chacha20-poly1305@openssh.com, and AES-CTR with HMAC-SHA-2 for clients that have nothing newer.
+//! chacha20-poly1305@openssh.com, and AES-CTR with HMAC for peers that have nothing newer.
 
 use std::ops::Range;
 
@@ -31,17 +31,34 @@ pub(super) enum Suite {
 /// An HMAC and whether it covers the ciphertext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mac {
-    pub(super) sha512: bool,
+    pub(super) hash: MacHash,
     pub(super) encrypt_then_mac: bool,
+}
+
+/// The hash of an HMAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MacHash {
+    /// For legacy targets.
+    Sha1,
+    Sha256,
+    Sha512,
 }
 
 impl Mac {
     fn algorithm(self) -> hmac::Algorithm {
-        if self.sha512 { hmac::HMAC_SHA512 } else { hmac::HMAC_SHA256 }
+        match self.hash {
+            MacHash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            MacHash::Sha256 => hmac::HMAC_SHA256,
+            MacHash::Sha512 => hmac::HMAC_SHA512,
+        }
     }
 
     fn length(self) -> usize {
-        if self.sha512 { 64 } else { 32 }
+        match self.hash {
+            MacHash::Sha1 => 20,
+            MacHash::Sha256 => 32,
+            MacHash::Sha512 => 64,
+        }
     }
 }
 
@@ -53,12 +70,13 @@ impl Suite {
                 Some(name) => (name, true),
                 None => (mac, false),
             };
-            let sha512 = match name {
-                "hmac-sha2-256" => false,
-                "hmac-sha2-512" => true,
+            let hash = match name {
+                "hmac-sha1" => MacHash::Sha1,
+                "hmac-sha2-256" => MacHash::Sha256,
+                "hmac-sha2-512" => MacHash::Sha512,
                 _ => return None,
             };
-            Some(Self::Ctr { key, mac: Mac { sha512, encrypt_then_mac } })
+            Some(Self::Ctr { key, mac: Mac { hash, encrypt_then_mac } })
         };
         match cipher {
             "aes128-gcm@openssh.com" => Some(Self::Aes128Gcm),

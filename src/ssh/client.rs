@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::algorithms::{self, Role};
+use super::algorithms::Role;
 use super::auth::{ClientAuthError, Signer, signed_request};
 use super::connection::{Connection, Limits, Shared, Stage};
 use super::driver::{Stream, drive};
 use super::error::Closed;
+use super::offer::Lists;
 use super::transport::{Negotiated, RekeyPolicy, Setup, Transport};
 
 /// How we present ourselves to targets.
@@ -20,6 +21,8 @@ pub struct ClientConfig {
     pub ciphers: Vec<String>,
     /// Key exchanges to offer, best first; empty for the usual ones.
     pub kex: Vec<String>,
+    /// Whether to offer, last, what only very old servers need: SHA-1 and finite-field Diffie-Hellman.
+    pub legacy: bool,
     /// When keys are renewed.
     pub rekey: RekeyPolicy,
     /// What a target may make us remember.
@@ -37,14 +40,11 @@ pub struct Unverified {
 /// # Errors
 /// When the server leaves, is not SSH, or has nothing in common with us.
 pub async fn connect<S: Stream>(stream: S, config: &ClientConfig) -> Result<Unverified, Closed> {
-    let or = |mine: &[String], usual| if mine.is_empty() { algorithms::owned(usual) } else { mine.to_vec() };
     let transport = Transport::new(Setup {
         role: Role::Client,
         ident: super::server::IDENT.to_owned(),
         identity: None,
-        host_keys: algorithms::host_keys_preferring(config.known_host_key.as_deref()),
-        kex: or(&config.kex, algorithms::KEX),
-        ciphers: or(&config.ciphers, algorithms::CIPHERS),
+        offer: Lists::for_target(config),
         rekey: config.rekey,
     })
     .map_err(|reason| Closed(Arc::new(reason)))?;
@@ -71,6 +71,12 @@ impl Unverified {
     #[cfg(test)]
     pub(super) fn dangerous_inner(&self) -> &Shared {
         &self.connection.shared
+    }
+
+    /// Sends a message, whatever the state.
+    #[cfg(test)]
+    pub(crate) fn dangerous_say(&self, message: &[u8]) {
+        self.connection.shared.lock().send(message, &[]);
     }
 
     /// Asks to be let in by a method that drawbridge never uses.

@@ -34,6 +34,8 @@ pub enum CloseReason {
         kind: &'static str,
         /// What the peer offers, shortened.
         offered: String,
+        /// Whether the peer has one that only targets are offered that are listed as legacy.
+        legacy: bool,
     },
     /// What the peer sent first is not SSH.
     #[error("the peer does not speak SSH 2.0")]

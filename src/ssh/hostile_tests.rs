@@ -21,6 +21,7 @@ pub(super) fn server_config() -> ServerConfig {
     let key = HostKey::generate("test").expect("host key");
     ServerConfig {
         identity: ServerIdentity { key: Arc::new(key), certificate: None },
+        offer: Offer::default(),
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     }
@@ -315,6 +316,34 @@ async fn login_requests_that_wait_are_bounded_in_bytes() {
     }
     let error = protocol_error_of(server.dangerous_inner()).await;
     assert!(error.contains("too many authentication requests"), "{error}");
+}
+
+/// OpenSSH may send `window-change` while the CLOSE of the other side is under way.
+#[tokio::test]
+async fn a_window_change_for_a_closed_channel_harms_no_other() {
+    let (client, server) = pair().await;
+    let (lively, lively_end) = session_on(&client, &server).await;
+    let (closed, closed_end) = session_on(&client, &server).await;
+    let mut resize = message(numbers::CHANNEL_REQUEST);
+    resize.uint32(1).string(b"window-change").boolean(false);
+    resize.uint32(80).uint32(24).uint32(0).uint32(0);
+    let mut to_nobody = message(numbers::CHANNEL_REQUEST);
+    to_nobody.uint32(77).string(b"window-change").boolean(true);
+    to_nobody.uint32(80).uint32(24).uint32(0).uint32(0);
+    closed.close();
+    say(&client, &resize); // after our CLOSE, before theirs
+    patiently(closed_end.closed()).await;
+    assert_eq!(patiently(closed_end.recv()).await, None, "nothing is handed on after CLOSE");
+    drop(closed_end);
+    drop(closed);
+    client.ask("keepalive@openssh.com", &[]).await.expect("answered");
+    say(&client, &resize); // after both
+    say(&client, &to_nobody);
+    client.ask("keepalive@openssh.com", &[]).await.expect("answered");
+    let asked = lively.request("window-change", true, &[0; 16]);
+    patiently(lively_end.recv_request()).await.expect("its own request");
+    lively_end.reply(true);
+    assert_eq!(patiently(asked).await, Ok(true));
 }
 
 #[tokio::test]

@@ -1,16 +1,18 @@
 //! Key exchange methods: the shared secret, the exchange hash and the keys derived from it.
 //!
 //! curve25519-sha256 (RFC 8731), ecdh-sha2-nistp* (RFC 5656) and the post-quantum hybrid
-//! mlkem768x25519-sha256 (draft-ietf-sshm-mlkem-hybrid-kex). The mathematics is aws-lc's.
+//! mlkem768x25519-sha256 (draft-ietf-sshm-mlkem-hybrid-kex). The mathematics is aws-lc's. As the client
+//! only, for legacy targets: diffie-hellman-group14-* (RFC 4253 §8, RFC 8268).
 
 use aws_lc_rs::agreement::{
     self, ECDH_P256, ECDH_P384, ECDH_P521, EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral,
 };
-use aws_lc_rs::digest::{self, Digest, SHA256, SHA384, SHA512};
+use aws_lc_rs::digest::{self, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512};
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::rand::SystemRandom;
 use zeroize::Zeroizing;
 
+use super::diffie_hellman::Exponent;
 use super::error::ProtocolError;
 use super::wire::Put;
 
@@ -26,6 +28,8 @@ pub(super) enum Method {
     P384,
     P521,
     MlKem768X25519,
+    Group14Sha256,
+    Group14Sha1,
 }
 
 impl Method {
@@ -36,24 +40,28 @@ impl Method {
             "ecdh-sha2-nistp384" => Some(Self::P384),
             "ecdh-sha2-nistp521" => Some(Self::P521),
             "mlkem768x25519-sha256" => Some(Self::MlKem768X25519),
+            "diffie-hellman-group14-sha256" => Some(Self::Group14Sha256),
+            "diffie-hellman-group14-sha1" => Some(Self::Group14Sha1),
             _ => None,
         }
     }
 
     pub(super) fn hash(self) -> &'static digest::Algorithm {
         match self {
-            Self::X25519 | Self::P256 | Self::MlKem768X25519 => &SHA256,
+            Self::X25519 | Self::P256 | Self::MlKem768X25519 | Self::Group14Sha256 => &SHA256,
+            Self::Group14Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
             Self::P384 => &SHA384,
             Self::P521 => &SHA512,
         }
     }
 
-    fn curve(self) -> &'static agreement::Algorithm {
+    fn curve(self) -> Option<&'static agreement::Algorithm> {
         match self {
-            Self::X25519 | Self::MlKem768X25519 => &X25519,
-            Self::P256 => &ECDH_P256,
-            Self::P384 => &ECDH_P384,
-            Self::P521 => &ECDH_P521,
+            Self::X25519 | Self::MlKem768X25519 => Some(&X25519),
+            Self::P256 => Some(&ECDH_P256),
+            Self::P384 => Some(&ECDH_P384),
+            Self::P521 => Some(&ECDH_P521),
+            Self::Group14Sha256 | Self::Group14Sha1 => None,
         }
     }
 }
@@ -70,10 +78,15 @@ impl std::fmt::Debug for Secret {
 /// The client's half, between its first message and the server's answer.
 pub(super) struct ClientShare {
     method: Method,
-    private: EphemeralPrivateKey,
-    decapsulation: Option<DecapsulationKey>,
+    private: Private,
     /// What was sent: C_INIT.
     pub(super) public: Vec<u8>,
+}
+
+enum Private {
+    Curve(EphemeralPrivateKey),
+    Hybrid(EphemeralPrivateKey, DecapsulationKey),
+    Group14(Exponent),
 }
 
 impl std::fmt::Debug for ClientShare {
@@ -83,7 +96,8 @@ impl std::fmt::Debug for ClientShare {
 }
 
 fn fresh(method: Method) -> Result<(EphemeralPrivateKey, Vec<u8>), ProtocolError> {
-    let private = EphemeralPrivateKey::generate(method.curve(), &SystemRandom::new()).map_err(|_| FAILED)?;
+    let curve = method.curve().ok_or(FAILED)?;
+    let private = EphemeralPrivateKey::generate(curve, &SystemRandom::new()).map_err(|_| FAILED)?;
     let public = private.compute_public_key().map_err(|_| FAILED)?;
     Ok((private, public.as_ref().to_vec()))
 }
@@ -93,7 +107,8 @@ fn agree(
     private: EphemeralPrivateKey,
     peer: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, ProtocolError> {
-    agree_ephemeral(private, UnparsedPublicKey::new(method.curve(), peer), FAILED, |shared| {
+    let curve = method.curve().ok_or(FAILED)?;
+    agree_ephemeral(private, UnparsedPublicKey::new(curve, peer), FAILED, |shared| {
         Ok(Zeroizing::new(shared.to_vec()))
     })
 }
@@ -116,30 +131,44 @@ fn hybrid_secret(post_quantum: &[u8], classical: &[u8]) -> Secret {
 impl ClientShare {
     /// Makes the client's half.
     pub(super) fn start(method: Method) -> Result<Self, ProtocolError> {
-        let (private, classical) = fresh(method)?;
-        if method != Method::MlKem768X25519 {
-            return Ok(Self { method, private, decapsulation: None, public: classical });
-        }
-        let key = DecapsulationKey::generate(&ML_KEM_768).map_err(|_| FAILED)?;
-        let encapsulation = key.encapsulation_key().map_err(|_| FAILED)?;
-        let mut public = encapsulation.key_bytes().map_err(|_| FAILED)?.as_ref().to_vec();
-        public.extend_from_slice(&classical);
-        Ok(Self { method, private, decapsulation: Some(key), public })
+        let (private, public) = match method {
+            Method::X25519 | Method::P256 | Method::P384 | Method::P521 => {
+                let (private, public) = fresh(method)?;
+                (Private::Curve(private), public)
+            }
+            Method::MlKem768X25519 => {
+                let (private, classical) = fresh(method)?;
+                let key = DecapsulationKey::generate(&ML_KEM_768).map_err(|_| FAILED)?;
+                let encapsulation = key.encapsulation_key().map_err(|_| FAILED)?;
+                let mut public = encapsulation.key_bytes().map_err(|_| FAILED)?.as_ref().to_vec();
+                public.extend_from_slice(&classical);
+                (Private::Hybrid(private, key), public)
+            }
+            Method::Group14Sha256 | Method::Group14Sha1 => {
+                let (exponent, public) = Exponent::generate()?;
+                (Private::Group14(exponent), public)
+            }
+        };
+        Ok(Self { method, private, public })
     }
 
     /// Combines it with the server's answer.
     pub(super) fn finish(self, server_reply: &[u8]) -> Result<Secret, ProtocolError> {
-        let Some(key) = self.decapsulation else {
-            return Ok(plain_secret(&agree(self.method, self.private, server_reply)?));
-        };
-        let (ciphertext, classical) = server_reply.split_at_checked(MLKEM_CIPHERTEXT).ok_or(FAILED)?;
-        let post_quantum = key.decapsulate(Ciphertext::from(ciphertext)).map_err(|_| FAILED)?;
-        let classical = agree(self.method, self.private, classical)?;
-        Ok(hybrid_secret(post_quantum.as_ref(), &classical))
+        match self.private {
+            Private::Curve(private) => Ok(plain_secret(&agree(self.method, private, server_reply)?)),
+            Private::Hybrid(private, key) => {
+                let (ciphertext, classical) =
+                    server_reply.split_at_checked(MLKEM_CIPHERTEXT).ok_or(FAILED)?;
+                let post_quantum = key.decapsulate(Ciphertext::from(ciphertext)).map_err(|_| FAILED)?;
+                let classical = agree(self.method, private, classical)?;
+                Ok(hybrid_secret(post_quantum.as_ref(), &classical))
+            }
+            Private::Group14(exponent) => Ok(plain_secret(&exponent.agree(server_reply)?)),
+        }
     }
 }
 
-/// The server's half, at once: its answer and the secret.
+/// The server's half, at once: its answer and the secret. There is none for legacy methods.
 pub(super) fn respond(method: Method, client_init: &[u8]) -> Result<(Vec<u8>, Secret), ProtocolError> {
     let (private, public) = fresh(method)?;
     if method != Method::MlKem768X25519 {
@@ -237,6 +266,14 @@ mod tests {
             assert!(respond(method, &[]).is_err());
             assert!(respond(method, &[0; 32]).is_err(), "{method:?} took an all-zero share");
             assert!(respond(method, &[7; 2000]).is_err());
+        }
+    }
+
+    #[test]
+    fn no_client_is_ever_answered_with_group_14() {
+        for method in [Method::Group14Sha256, Method::Group14Sha1] {
+            let client = ClientShare::start(method).expect("share");
+            assert!(respond(method, &client.public).is_err());
         }
     }
 }

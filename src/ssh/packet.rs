@@ -208,6 +208,7 @@ mod tests {
             ("chacha20-poly1305@openssh.com", ""),
             ("aes128-ctr", "hmac-sha2-256"),
             ("aes256-ctr", "hmac-sha2-512-etm@openssh.com"),
+            ("aes128-ctr", "hmac-sha1"),
         ];
         names.iter().map(|(cipher, mac)| Suite::of(cipher, mac).expect("known")).collect()
     }

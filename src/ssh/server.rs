@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::algorithms::{self, Role};
+use super::algorithms::Role;
 use super::auth::AuthRequest;
 use super::connection::{Connection, Limits, Shared};
 use super::driver::{Stream, drive};
 use super::error::{CloseReason, Closed};
 use super::numbers;
+use super::offer::{Lists, Offer};
 use super::transport::{Negotiated, RekeyPolicy, ServerIdentity, Setup, Transport};
 use super::wire::{Put, message};
 
@@ -16,6 +17,8 @@ use super::wire::{Put, message};
 pub struct ServerConfig {
     /// What we prove ourselves with.
     pub identity: ServerIdentity,
+    /// The algorithms that clients may choose from.
+    pub offer: Offer,
     /// When keys are renewed.
     pub rekey: RekeyPolicy,
     /// What a client may make us remember.
@@ -41,10 +44,8 @@ pub async fn accept<S: Stream>(stream: S, config: &ServerConfig) -> Result<Unaut
     let transport = Transport::new(Setup {
         role: Role::Server,
         ident: IDENT.to_owned(),
+        offer: Lists::for_client(config.offer, &config.identity),
         identity: Some(config.identity.clone()),
-        host_keys: Vec::new(),
-        kex: algorithms::owned(algorithms::KEX),
-        ciphers: algorithms::owned(algorithms::CIPHERS),
         rekey: config.rekey,
     })
     .map_err(|reason: CloseReason| Closed(Arc::new(reason)))?;

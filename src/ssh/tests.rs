@@ -18,9 +18,14 @@ fn server_config() -> ServerConfig {
     let key = Arc::new(HostKey::generate("test").expect("host key"));
     ServerConfig {
         identity: ServerIdentity { key, certificate: None },
+        offer: Offer::default(),
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     }
+}
+
+fn with_all_additions() -> Offer {
+    Offer::ADDITIONS.iter().try_fold(Offer::default(), |offer, name| offer.with(name)).expect("addable")
 }
 
 async fn let_in(unauthenticated: Unauthenticated) -> Connection {
@@ -125,14 +130,16 @@ async fn patiently<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn every_cipher_and_key_exchange_carries_data_both_ways() {
-    for kex in algorithms::KEX {
-        for cipher in algorithms::CIPHERS {
+    let server = ServerConfig { offer: with_all_additions(), ..server_config() };
+    let lists = offer::Lists::for_client(server.offer, &server.identity);
+    for kex in &lists.kex {
+        for cipher in &lists.ciphers {
             let client = ClientConfig {
-                kex: vec![(*kex).to_owned()],
-                ciphers: vec![(*cipher).to_owned()],
+                kex: vec![kex.clone()],
+                ciphers: vec![cipher.clone()],
                 ..ClientConfig::default()
             };
-            let connection = connected(server_config(), client).await;
+            let connection = connected(server.clone(), client).await;
             let channel = connection.open(&ChannelKind::Session).await.expect("opened");
             patiently(async {
                 tokio::join!(send_all(&channel, 300_000), receive_all(&channel, 300_000));
@@ -208,6 +215,34 @@ async fn too_many_channels_are_refused_and_the_others_live_on() {
 }
 
 #[tokio::test]
+async fn of_a_thousand_channels_as_many_open_as_are_allowed_and_those_are_unharmed() {
+    let channels_max = 64;
+    let limits = Limits { channels_max, ..Limits::default() };
+    let connection = connected(ServerConfig { limits, ..server_config() }, ClientConfig::default()).await;
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..1000 {
+        match patiently(connection.open(&ChannelKind::Session)).await {
+            Ok(channel) => open.push(channel),
+            Err(OpenError::Refused(OpenRefused { code: 4, text })) => {
+                assert!(text.contains("as many channels open"), "{text}");
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((open.len(), refused), (channels_max, 1000 - channels_max));
+    for channel in &open {
+        patiently(async {
+            tokio::join!(send_all(channel, 10_000), receive_all(channel, 10_000));
+        })
+        .await;
+    }
+    drop(open.pop());
+    let freed = async { while connection.open(&ChannelKind::Session).await.is_err() {} };
+    patiently(freed).await;
+}
+
+#[tokio::test]
 async fn what_is_not_ssh_ends_cleanly() {
     let cases: [&[u8]; 4] =
         [b"GET / HTTP/1.1\r\n\r\n", b"SSH-1.5-old\r\n", &[0; 300], b"SSH-2.0-x\r\n\xff\xff\xff\xff\xff"];
@@ -266,7 +301,7 @@ async fn a_long_user_name_is_cut_and_one_of_10_mb_ends_the_connection() {
 async fn tcp_server() -> (u16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let port = listener.local_addr().expect("address").port();
-    let config = server_config();
+    let config = ServerConfig { offer: with_all_additions(), ..server_config() };
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve_echo(stream, config.clone()));

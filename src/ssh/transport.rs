@@ -17,9 +17,10 @@ use super::error::{CloseReason, ProtocolError};
 use super::hostkeys::HostKey;
 use super::kex::{self, ClientShare, DirectionKeys, Method, Secret, Transcript};
 use super::numbers;
+use super::offer::{HOST_KEYS_LEGACY, Lists, USER_SIGNATURES};
 use super::packet::{PacketReader, PacketWriter};
 use super::wire::{Put, Reader, message};
-use crate::signature;
+use crate::signature::{self, SignatureError};
 
 /// What a server proves itself with.
 #[derive(Debug, Clone)]
@@ -94,6 +95,15 @@ pub struct Negotiated {
     pub mac_to_client: Option<String>,
 }
 
+impl Negotiated {
+    /// Whether something was chosen that only targets are offered that are listed as legacy.
+    #[must_use]
+    pub fn is_legacy(&self) -> bool {
+        let macs = [self.mac_to_server.as_deref(), self.mac_to_client.as_deref()];
+        algorithms::is_legacy(&self.kex, &self.host_key, macs)
+    }
+}
+
 /// What a received packet means to the layers above.
 #[derive(Debug)]
 pub(super) enum Received {
@@ -144,9 +154,7 @@ pub(super) struct Transport {
     peer_ident: Option<String>,
     preamble: usize,
     identity: Option<ServerIdentity>,
-    kex: Vec<String>,
-    ciphers: Vec<String>,
-    host_keys: Vec<String>,
+    offer: Lists,
     exchange: Exchange,
     outgoing_held: bool,
     held: VecDeque<Vec<u8>>,
@@ -175,21 +183,12 @@ pub(super) struct Setup {
     pub(super) role: Role,
     pub(super) ident: String,
     pub(super) identity: Option<ServerIdentity>,
-    pub(super) host_keys: Vec<String>,
-    pub(super) kex: Vec<String>,
-    pub(super) ciphers: Vec<String>,
+    pub(super) offer: Lists,
     pub(super) rekey: RekeyPolicy,
 }
 
 impl Transport {
     pub(super) fn new(setup: Setup) -> Result<Self, CloseReason> {
-        let mut host_keys = setup.host_keys;
-        if let Some(identity) = &setup.identity {
-            host_keys = vec!["ssh-ed25519".to_owned()];
-            if identity.certificate.is_some() {
-                host_keys.insert(0, "ssh-ed25519-cert-v01@openssh.com".to_owned());
-            }
-        }
         let mut transport = Self {
             role: setup.role,
             reader: PacketReader::new(),
@@ -198,9 +197,7 @@ impl Transport {
             peer_ident: None,
             preamble: 0,
             identity: setup.identity,
-            kex: setup.kex,
-            ciphers: setup.ciphers,
-            host_keys,
+            offer: setup.offer,
             exchange: Exchange::Idle,
             outgoing_held: false,
             held: VecDeque::new(),
@@ -303,7 +300,7 @@ impl Transport {
     }
 
     fn offer(&mut self) -> Result<Vec<u8>, ProtocolError> {
-        let init = algorithms::our_kexinit(self.role, &self.kex, &self.host_keys, &self.ciphers)?;
+        let init = algorithms::our_kexinit(self.role, &self.offer)?;
         self.writer.put(&init, &[])?;
         self.outgoing_held = true;
         Ok(init)
@@ -487,9 +484,8 @@ impl Transport {
             server_share,
         };
         let hash = kex::exchange_hash(run.method, &transcript, &secret);
-        let _flags_of_tokens_mean_nothing_here =
-            signature::verify(host_key, &run.choice.host_key, hash.as_ref(), signature_blob)
-                .map_err(|_| ProtocolError("the host key's signature is not valid"))?;
+        check_host_key(host_key, &run.choice.host_key, hash.as_ref(), signature_blob)
+            .map_err(|_| ProtocolError("the host key's signature is not valid"))?;
         match &self.peer_host_key {
             Some(known) if known != host_key => return Err(CloseReason::HostKeyChanged),
             Some(_) => {}
@@ -551,10 +547,24 @@ impl Transport {
     }
 }
 
+/// `ssh-rsa`, which means SHA-1, can only have been chosen where the target is listed as legacy.
+fn check_host_key(
+    host_key: &[u8],
+    algorithm: &str,
+    hash: &[u8],
+    signature_blob: &[u8],
+) -> Result<(), SignatureError> {
+    if HOST_KEYS_LEGACY.contains(&algorithm) {
+        return signature::dangerous_verify_sha1(host_key, hash, signature_blob);
+    }
+    let _flags_of_tokens_mean_nothing_here = signature::verify(host_key, algorithm, hash, signature_blob)?;
+    Ok(())
+}
+
 /// RFC 8308 §3.1, and OpenSSH's ping (PROTOCOL §1.9).
 fn ext_info() -> Vec<u8> {
     let mut out = message(numbers::EXT_INFO);
-    out.uint32(2).string(b"server-sig-algs").name_list(algorithms::USER_SIGNATURES);
+    out.uint32(2).string(b"server-sig-algs").name_list(USER_SIGNATURES);
     out.string(b"ping@openssh.com").string(b"0");
     out
 }
@@ -573,17 +583,17 @@ fn read_disconnect(payload: &[u8]) -> CloseReason {
 
 #[cfg(test)]
 mod tests {
+    use super::super::offer::Offer;
     use super::*;
 
     fn side(role: Role) -> Transport {
-        let key = || Arc::new(HostKey::generate("test").expect("key"));
+        let key = Arc::new(HostKey::generate("test").expect("key"));
+        let identity = ServerIdentity { key, certificate: None };
         let setup = Setup {
             role,
             ident: "SSH-2.0-test".to_owned(),
-            identity: (role == Role::Server).then(|| ServerIdentity { key: key(), certificate: None }),
-            host_keys: algorithms::owned(algorithms::HOST_KEYS),
-            kex: algorithms::owned(algorithms::KEX),
-            ciphers: algorithms::owned(algorithms::CIPHERS),
+            offer: Lists::for_client(Offer::default(), &identity),
+            identity: (role == Role::Server).then_some(identity),
             rekey: RekeyPolicy::default(),
         };
         Transport::new(setup).expect("set up")

@@ -104,7 +104,7 @@ impl Connector {
         let key = EphemeralKey::generate().map_err(|_| UpstreamError::Key)?;
         let unverified = {
             let mut push = pin!(self.push(permit, &key));
-            let mut dial = pin!(dial(address, &self.settings, pin.as_ref()));
+            let mut dial = pin!(dial(target, address, &self.settings, pin.as_ref()));
             tokio::select! {
                 outcome = &mut push => {
                     let failed = outcome.result.as_ref().err().cloned();
@@ -168,12 +168,14 @@ impl Connector {
 }
 
 fn dial<'a>(
+    target: &Target,
     address: SocketAddr,
     settings: &'a Settings,
     pin: Option<&'a PinnedKey>,
 ) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
     let config = ClientConfig {
         known_host_key: pin.map(|pin| pin.key_type.clone()),
+        legacy: settings.legacy_targets.contains(&target.id),
         limits: Limits {
             channels_max: TARGET_CHANNELS_MAX,
             keepalive_interval: settings.keepalive_interval,

@@ -120,6 +120,11 @@ impl UpstreamError {
             Self::Ssh(CloseReason::NotSsh) => {
                 format!("what answers on port {port} of {name} does not speak SSH; check which service listens there.")
             }
+            Self::Ssh(CloseReason::NoCommonAlgorithm { kind, legacy: true, .. }) => format!(
+                "{name} offers no {kind} that is sound today; update the SSH server there, or ask your drawbridge \
+                 operator to list {id} under `upstream.legacy_targets`.",
+                id = target.id
+            ),
             Self::Ssh(CloseReason::NoCommonAlgorithm { kind, .. }) => format!(
                 "{name} and drawbridge have no {kind} in common; update the SSH server on {name}."
             ),

@@ -10,19 +10,20 @@ mod connect;
 mod failure;
 mod host_key;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::credential::Injector;
-use crate::domain::Target;
+use crate::domain::{InstanceId, Target};
 
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
 pub use host_key::{PinBoard, PinError, PinnedKey, Vouched};
 
 /// How targets are reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Whether the first host key seen of an instance is believed.
     pub trust_on_first_use: bool,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub keepalive_interval: Option<Duration>,
     /// How many may go unanswered.
     pub keepalive_max: u32,
+    /// The targets that are also offered what only very old SSH servers need.
+    pub legacy_targets: BTreeSet<InstanceId>,
 }
 
 /// Makes upstream connections.

@@ -9,6 +9,8 @@
 mod support;
 
 #[cfg(test)]
+mod algorithms;
+#[cfg(test)]
 mod audit_story;
 #[cfg(test)]
 mod bad_input;
@@ -30,3 +32,5 @@ mod past_bugs;
 mod refusals;
 #[cfg(test)]
 mod stalls;
+#[cfg(test)]
+mod unruly_clients;

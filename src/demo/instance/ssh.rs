@@ -17,7 +17,7 @@ use super::server::Instance;
 use crate::domain::Exit;
 use crate::ssh::{
     AuthAttempt, Channel, ChannelEvent, ChannelKind, ChannelRequest, Connection, ConnectionEvent, Limits,
-    Proof, RefusalCode, RekeyPolicy, STDERR, ServerConfig, ServerIdentity, Unauthenticated, accept,
+    Offer, Proof, RefusalCode, RekeyPolicy, STDERR, ServerConfig, ServerIdentity, Unauthenticated, accept,
 };
 
 /// From the accepted connection to a user who is let in.
@@ -60,6 +60,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, instance: &Arc<In
 async fn log_in(stream: TcpStream, instance: &Instance) -> Option<Connection> {
     let config = ServerConfig {
         identity: ServerIdentity { key: Arc::clone(&instance.host_key), certificate: None },
+        offer: Offer::default(),
         rekey: RekeyPolicy::default(),
         limits: Limits::default(),
     };

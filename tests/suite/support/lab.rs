@@ -37,6 +37,11 @@ impl Prepared {
         self.folder.path()
     }
 
+    /// One of the instances.
+    pub(crate) fn instance(&self, name: &str) -> &Instance {
+        &self.instances[name]
+    }
+
     /// The environment that gives the daemon its AWS.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let text = |key: &str| self.credentials[key].as_str().expect("text").to_owned();
