@@ -35,6 +35,7 @@ pub use connect::{ConnectPermit, ConnectQuestion};
 pub use explain::{Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
+pub use reach::Reach;
 pub use rule::{Effect, Place, Rule};
 pub use table::{TableReport, run_table};
 

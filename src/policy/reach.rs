@@ -18,7 +18,65 @@ const ANY_LOGIN: &str = "any-login";
 /// The most commands, and the most subsystems, that are tried to find out whether any is allowed.
 const PROBES_MAX: usize = 32;
 
+/// One machine that someone may reach, and what they may do there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// The machine.
+    pub target: Arc<Target>,
+    /// The logins that are permitted there, best first: what [`Policy::logins`] answers for any action. Empty
+    /// where rules allow logins that none of them names and the machine has no usual one, and where only
+    /// `connect` is permitted, which is about no login.
+    pub logins: Vec<Login>,
+    /// The kinds of action that are permitted as some login, in the order of [`ActionKind::ALL`]; never empty.
+    pub actions: Vec<ActionKind>,
+}
+
 impl Policy {
+    /// What one person may reach of many machines, in their order: those for which [`Policy::may_reach`] says
+    /// yes, given the login that is `usual` on each, such as the image family's default.
+    #[must_use]
+    pub fn listing(
+        &self,
+        identity: &Arc<Identity>,
+        targets: &[Arc<Target>],
+        now: Timestamp,
+        usual: &dyn Fn(&Target) -> Option<Login>,
+    ) -> Vec<Reach> {
+        let reach = |target: &Arc<Target>| {
+            let usual: Vec<Login> = usual(target).into_iter().collect();
+            let actions = self.actions(identity, target, &usual, now);
+            let logins = || self.logins(identity, target, None, now, &usual);
+            (!actions.is_empty()).then(|| Reach { target: Arc::clone(target), logins: logins(), actions })
+        };
+        targets.iter().filter_map(reach).collect()
+    }
+
+    fn actions(
+        &self,
+        identity: &Arc<Identity>,
+        target: &Arc<Target>,
+        logins: &[Login],
+        now: Timestamp,
+    ) -> Vec<ActionKind> {
+        let Some(mut inquiry) = Inquiry::new(self, identity, target, now) else { return Vec::new() };
+        let rules = inquiry.permit_rules();
+        let actions = probes(&rules);
+        let preferred = rules.iter().flat_map(|rule| rule.preferred_logins.iter().cloned());
+        let whichever = Login::parse(ANY_LOGIN).ok();
+        let candidates: Vec<Login> =
+            logins.iter().cloned().chain(preferred).chain(named_logins(&rules)).chain(whichever).collect();
+        let mut may = |kind: ActionKind| {
+            let permits = |login: &Login, place: usize, action: &Action| {
+                action.kind() == kind && inquiry.deciders(login, place, action).is_some()
+            };
+            let mut permits = permits;
+            candidates
+                .iter()
+                .any(|login| actions.iter().enumerate().any(|(place, action)| permits(login, place, action)))
+        };
+        ActionKind::ALL.into_iter().filter(|kind| may(*kind)).collect()
+    }
+
     /// The logins that are permitted on a target, best first: those that permitting rules prefer
     /// (`@login`), in the policy's order; then `also`, such as the image family's default; then
     /// those that rules name in their conditions. A rule's preference counts only where that very
