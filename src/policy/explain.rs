@@ -185,16 +185,16 @@ fn conjuncts(body: &Value) -> Vec<&Value> {
 }
 
 /// One part of a rule, as a rule of its own.
-struct Part(Value);
+pub(super) struct Part(Value);
 
 impl Part {
-    fn scope(name: &str, rule: &Value) -> Option<Self> {
+    pub(super) fn scope(name: &str, rule: &Value) -> Option<Self> {
         let mut part = Self::all();
         *part.0.get_mut(name)? = rule.get(name)?.clone();
         Some(part)
     }
 
-    fn condition(body: &Value) -> Self {
+    pub(super) fn condition(body: &Value) -> Self {
         let mut part = Self::all();
         if let Some(conditions) = part.0.get_mut("conditions") {
             *conditions = json!([{ "kind": "when", "body": body }]);
@@ -209,11 +209,11 @@ impl Part {
         )
     }
 
-    fn policy(&self) -> Option<cedar_policy::Policy> {
+    pub(super) fn policy(&self) -> Option<cedar_policy::Policy> {
         cedar_policy::Policy::from_json(None, self.0.clone()).ok()
     }
 
-    fn holds(&self, scene: &Scene<'_>, request: &Request) -> bool {
+    pub(super) fn holds(&self, scene: &Scene<'_>, request: &Request) -> bool {
         let Some(set) = self.policy().and_then(|policy| PolicySet::from_policies([policy]).ok()) else {
             return false;
         };
