@@ -31,8 +31,8 @@ use std::path::PathBuf;
 
 use cedar_policy::{PolicyId, PolicySet};
 
-pub use connect::{ConnectPermit, ConnectQuestion};
-pub use explain::{Explanation, Miss, NearMiss, Outcome};
+pub use connect::{ConnectPermit, ConnectQuestion, parse_endpoint};
+pub use explain::{Explained, Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
 pub use reach::Reach;
