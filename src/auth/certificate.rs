@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::address::source_address_allows;
 use super::failure::AuthFailure;
-use crate::domain::{CertificateFacts, Fingerprint};
+use crate::domain::{ActionKind, CertificateFacts, Fingerprint};
 use crate::signature::wire::{Reader, WireError};
 use crate::signature::{KeyKind, PublicKey, algorithm_of, verify};
 
@@ -42,6 +42,24 @@ impl Extensions {
         permit_x11_forwarding: true,
         no_touch_required: false,
     };
+
+    /// Whether the certificate, where there is one, lets this be done at all.
+    pub(crate) fn permit(self, kind: ActionKind) -> bool {
+        match kind {
+            ActionKind::Shell
+            | ActionKind::Exec
+            | ActionKind::Sftp
+            | ActionKind::Subsystem
+            | ActionKind::Tunnel => true,
+            ActionKind::LocalForward
+            | ActionKind::RemoteForward
+            | ActionKind::LocalSocket
+            | ActionKind::RemoteSocket
+            | ActionKind::Connect => self.permit_port_forwarding,
+            ActionKind::Agent => self.permit_agent_forwarding,
+            ActionKind::X11 => self.permit_x11_forwarding,
+        }
+    }
 }
 
 /// What a certificate says of itself, for the audit of attempts that come to nothing: none of it is believed.

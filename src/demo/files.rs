@@ -244,6 +244,10 @@ const POLICY: &str = r#"// Written by `drawbridge demo`: what its bastion allows
 @description("The demo's user may work on every machine.")
 permit (principal in Group::"demo", action in Action::"session", resource);
 
+@id("demo-forwards")
+@description("And reach services on every machine through it.")
+permit (principal in Group::"demo", action == Action::"local-forward", resource);
+
 @id("secrets-are-closed")
 @description("Machines that hold secrets are closed to everyone.")
 forbid (principal, action, resource)

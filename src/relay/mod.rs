@@ -1,4 +1,4 @@
-//! Moves one running channel between a client and a target, both ways, until it is over.
+//! Moves one running channel, or one forwarded stream, between a client and a target, both ways, until it is over.
 //!
 //! What always holds here:
 //! - Bytes and requests of the target reach the client in the target's order, so the exit status comes
@@ -10,8 +10,10 @@
 //!
 //! What is not here: deciding, recording, and starting the program.
 
+mod forward;
 mod outcome;
 mod pump;
 
+pub use forward::join;
 pub use outcome::{Activity, Outcome};
 pub use pump::{Stop, run};

@@ -12,12 +12,12 @@ use super::live::algorithms;
 use super::resolve;
 use super::story::Story;
 use super::visit::{Errand, Visit};
-use super::{Peer, Services, console, jump, sentences};
+use super::{Peer, Services, console, forward, jump, sentences};
 use crate::audit::{Event, Text, Way};
 use crate::domain::{ConnectionId, Ending};
 use crate::ssh::{
-    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, HostCertificate,
-    RefusalCode, ServerConfig, ServerIdentity, Stream,
+    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, GlobalRequest,
+    HostCertificate, Opener, RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
 
 /// How long sessions may take to say goodbye at shutdown before their connection is ended.
@@ -147,9 +147,19 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
         services: Arc::clone(services),
         story: story.clone(),
         guest: Arc::new(guest),
+        client: connection.opener(),
         direct: OnceCell::new(),
         channels: TaskTracker::new(),
     });
+    let (requests, mut queue) = forward::Queue::new();
+    let asked = Arc::clone(&house);
+    let answering = house.channels.track_future(async move {
+        while let Some(request) = queue.recv().await {
+            asked.answer(request).await;
+        }
+    });
+    services.tasks.spawn_named("requests", answering);
+    let mut requests = Some(requests);
     let shutdown = services.tasks.token().clone();
     let result = loop {
         tokio::select! {
@@ -160,20 +170,23 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                     services.tasks.spawn_named("channel", tracked.track_future(house.open(open)));
                 }
                 Ok(ConnectionEvent::Global(request)) => {
-                    house.decline(&request.name).await;
-                    request.fail();
+                    if let Some(requests) = &requests {
+                        requests.put(request);
+                    }
                 }
                 Err(closed) => break over(&closed),
             },
             () = shutdown.cancelled() => {
                 // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
                 // or a jump that does not log in, ends with the connection.
+                requests = None;
                 let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
                 connection.disconnect(sentences::SHUTTING_DOWN);
                 break (Ending::ShuttingDown, String::new());
             }
         }
     };
+    drop(requests);
     house.ended().await;
     result
 }
@@ -184,6 +197,7 @@ struct House {
     services: Arc<Services>,
     story: Story,
     guest: Arc<Guest>,
+    client: Opener,
     direct: OnceCell<Arc<Visit>>,
     channels: TaskTracker,
 }
@@ -199,15 +213,33 @@ impl House {
                 let (services, story) = (Arc::clone(&self.services), self.story.clone());
                 jump::serve(services, story, Arc::clone(&self.guest), open, host, port).await;
             }
-            ChannelKind::DirectTcpip { .. } => {
-                self.decline("direct-tcpip").await;
-                open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+            kind @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. })
+                if forward::is_for_the_target(&kind) =>
+            {
+                match self.direct().await {
+                    Ok(visit) => visit.open(open).await,
+                    Err(why) => {
+                        self.decline(kind.name()).await;
+                        let sentence = why.unwrap_or_else(|| sentences::NO_FORWARDING.to_owned());
+                        open.refuse(RefusalCode::AdministrativelyProhibited, &sentence);
+                    }
+                }
             }
-            ChannelKind::Other { name, .. } => {
-                self.decline(&name).await;
+            other @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. }) => {
+                self.decline(other.name()).await;
                 open.refuse(RefusalCode::UnknownKind, sentences::SESSIONS_ONLY);
             }
         }
+    }
+
+    /// What is asked of the connection as a whole is for the target that it goes to, if it goes to one.
+    async fn answer(&self, request: GlobalRequest) {
+        let visit = if forward::is_request(&request.name) { self.direct().await.ok() } else { None };
+        match visit {
+            Some(visit) => visit.answer(request).await,
+            None => self.decline(&request.name).await,
+        }
+        // A request that was not answered is, with a failure, as it is dropped.
     }
 
     async fn decline(&self, requested: &str) {
@@ -246,6 +278,7 @@ impl House {
             target,
             login,
             way: Way::Direct,
+            client: self.client.clone(),
         };
         Ok(Visit::new(services, errand))
     }

@@ -59,7 +59,8 @@ pub(super) async fn serve(
     };
     let visit = found.and_then(|target| {
         let login = resolve::login(&services, &guest, &target, Some(&login))?;
-        Ok(Visit::new(&services, Errand { story, guest, target, login, way: Way::Jump }))
+        let client = connection.opener();
+        Ok(Visit::new(&services, Errand { story, guest, target, login, way: Way::Jump, client }))
     });
     match visit {
         Ok(visit) => visit.serve(&connection).await,

@@ -1,21 +1,25 @@
 //! A session: one upstream in use, from its first channel to its ending, and who may order that ending.
 
+use std::future::pending;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Services;
+use super::forward::{self, Features, Listeners};
 use super::sentences;
 use super::story::{Story, Unrecorded};
 use super::visit::Errand;
 use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
-use crate::domain::{Ending, SessionId};
+use crate::domain::{ChannelNumber, Ending, SessionId, UserName};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
-use crate::ssh::{Connection, ConnectionEvent, Negotiated, RefusalCode};
+use crate::ssh::{Negotiated, Opener};
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
 
 /// How long the channels of a session that was ordered to end may take to say so.
@@ -24,11 +28,23 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// A session that is in use.
 #[derive(Debug)]
 pub(super) struct Live {
+    pub(super) services: Arc<Services>,
     pub(super) story: Story,
+    pub(super) user: UserName,
+    pub(super) client_addr: IpAddr,
+    /// Towards the client, for what the target opens.
+    pub(super) client: Opener,
     pub(super) upstream: Upstream,
     pub(super) activity: Activity,
     /// Channels of this session; it is over when they are.
     pub(super) channels: TaskTracker,
+    /// Where the target listens for the client.
+    pub(super) listeners: Listeners,
+    /// What else of the client's the target may use.
+    pub(super) features: Features,
+    /// Room for channels that the target opens: as many as a client may open.
+    pub(super) arrivals: Arc<Semaphore>,
+    numbers: AtomicU32,
     order: watch::Sender<Option<(Ending, &'static str)>>,
     limits: Mutex<Limits>,
     tally: Mutex<Tally>,
@@ -38,7 +54,8 @@ pub(super) struct Live {
 #[derive(Debug)]
 struct Tally {
     channels: u32,
-    ending: Ending,
+    /// How the programs ended; nothing where there was none.
+    ending: Option<Ending>,
 }
 
 impl Live {
@@ -67,21 +84,70 @@ impl Live {
             target: TargetFacts::from(permit.target().as_ref()),
         };
         story.record(started).await.map_err(unavailable)?;
-        Ok(Arc::new(Self {
+        Ok(Self::in_use(services, errand, story, upstream, *permit.limits()))
+    }
+
+    /// A session on that connection, as if it had been opened, for tests.
+    #[cfg(test)]
+    pub(super) fn dangerous_for_test(
+        services: &Arc<Services>,
+        errand: &Errand,
+        upstream: Upstream,
+    ) -> Arc<Self> {
+        Self::in_use(
+            services,
+            errand,
+            errand.story.of_session(SessionId::fresh()),
+            upstream,
+            Limits::default(),
+        )
+    }
+
+    fn in_use(
+        services: &Arc<Services>,
+        errand: &Errand,
+        story: Story,
+        upstream: Upstream,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let identity = &errand.guest.identity;
+        Arc::new(Self {
+            services: Arc::clone(services),
             story,
+            user: identity.user.clone(),
+            client_addr: identity.client_addr,
+            client: errand.client.clone(),
             upstream,
             activity: Activity::default(),
             channels: TaskTracker::new(),
+            listeners: Listeners::default(),
+            features: Features::default(),
+            arrivals: Arc::new(Semaphore::new(services.settings.limits.channels_max)),
+            numbers: AtomicU32::new(0),
             order: watch::Sender::new(None),
-            limits: Mutex::new(*permit.limits()),
-            tally: Mutex::new(Tally { channels: 0, ending: Ending::Finished }),
+            limits: Mutex::new(limits),
+            tally: Mutex::new(Tally { channels: 0, ending: None }),
             started: Instant::now(),
-        }))
+        })
     }
 
     /// The order to end, for a relay.
     pub(super) fn stop(&self) -> Stop {
         self.order.subscribe()
+    }
+
+    /// Waits for the order to end.
+    pub(super) async fn ordered(&self) -> Ending {
+        let mut order = self.stop();
+        match order.wait_for(Option::is_some).await.map(|order| *order) {
+            Ok(Some((ending, _sentence))) => ending,
+            // Nobody is left who could give the order.
+            Ok(None) | Err(_) => pending().await,
+        }
+    }
+
+    pub(super) fn next_channel(&self) -> ChannelNumber {
+        ChannelNumber(self.numbers.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 
     /// Another permit is used on this session: the tightest limits hold.
@@ -91,13 +157,19 @@ impl Live {
         held.idle = tightest(held.idle, limits.idle);
     }
 
-    /// A channel is over.
+    /// A program's channel is over.
     pub(super) fn count(&self, outcome: &Outcome) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         tally.channels = tally.channels.saturating_add(1);
-        if outcome.ending != Ending::Finished {
-            tally.ending = outcome.ending;
+        if outcome.ending != Ending::Finished || tally.ending.is_none() {
+            tally.ending = Some(outcome.ending);
         }
+    }
+
+    /// A forwarded connection is over; how is no matter to the session.
+    pub(super) fn count_forward(&self) {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.channels = tally.channels.saturating_add(1);
     }
 
     fn limits(&self) -> Limits {
@@ -109,13 +181,13 @@ impl Live {
         let cause = tokio::select! {
             // Shutting down also ends the visit: the cause comes before its consequence.
             biased;
-            () = shutdown.cancelled() => Some((Ending::ShuttingDown, sentences::SHUTTING_DOWN)),
-            order = self.out_of_time() => Some(order),
-            () = self.refuse_uninvited() => None,
-            () = over.cancelled() => None,
+            () = shutdown.cancelled() => Cause::Order(Ending::ShuttingDown, sentences::SHUTTING_DOWN),
+            (ending, sentence) = self.out_of_time() => Cause::Order(ending, sentence),
+            () = forward::receive(&self) => Cause::TargetLeft,
+            () = over.cancelled() => Cause::ClientLeft,
         };
-        if let Some(order) = cause {
-            self.order.send_replace(Some(order));
+        if let Cause::Order(ending, sentence) = cause {
+            self.order.send_replace(Some((ending, sentence)));
         }
         self.channels.close();
         // The relays end by themselves: their channels are closed or they were ordered to.
@@ -124,11 +196,17 @@ impl Live {
             self.channels.wait().await;
         }
         self.upstream.connection.disconnect("the session is over");
+        let ceased = forward::still_listening(&self.listeners);
+        let listened = !ceased.is_empty();
+        for event in ceased {
+            // It has ceased whether or not that can be written; the failure is in the operator's log.
+            let _on_record = self.story.tell(event).await;
+        }
         let ended = {
             let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             Event::SessionEnded {
-                ending: cause.map_or(tally.ending, |(ending, _)| ending),
-                detail: cause.map(|(_, sentence)| Text::from(sentence)),
+                ending: cause.ending(tally.ending, listened),
+                detail: cause.sentence().map(Text::from),
                 bytes_to_target: self.activity.to_target(),
                 bytes_to_client: self.activity.to_client(),
                 channels: tally.channels,
@@ -137,14 +215,11 @@ impl Live {
         };
         // It has ended whether or not that can be written; the failure is in the operator's log.
         let _on_record = self.story.record(ended).await;
-    }
-
-    /// A target has no business opening channels towards us: refuses, on record, until the connection is over.
-    async fn refuse_uninvited(&self) {
-        while let Some(kind) = next_uninvited(&self.upstream.connection).await {
-            let (requested, reason) = (Text::from(kind), Text::from("opened-by-target"));
-            // It has not happened in any case.
-            let _on_record = self.story.tell(Event::ChannelRefused { requested, reason }).await;
+        match cause {
+            // As without us: whoever counts on the target's listening (`ssh -N -R`) learns that it is over.
+            Cause::Order(_, sentence) if listened => self.client.disconnect(sentence),
+            Cause::TargetLeft if listened => self.client.disconnect(sentences::TARGET_LEFT),
+            Cause::Order(..) | Cause::TargetLeft | Cause::ClientLeft => {}
         }
     }
 
@@ -167,18 +242,30 @@ impl Live {
     }
 }
 
-/// Declines whatever a target asks of us, and refuses the next channel it opens: its kind, or nothing once the
-/// connection is over. Questions must be answered: replies go out in their order, so one that nobody answers
-/// would hold back every sign of life behind it.
-async fn next_uninvited(connection: &Connection) -> Option<String> {
-    loop {
-        match connection.next().await.ok()? {
-            ConnectionEvent::Open(open) => {
-                let kind = open.kind.name().chars().take(64).collect();
-                open.refuse(RefusalCode::AdministrativelyProhibited, "not asked for");
-                return Some(kind);
-            }
-            ConnectionEvent::Global(request) => request.fail(),
+/// Why a session is over.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Order(Ending, &'static str),
+    TargetLeft,
+    ClientLeft,
+}
+
+impl Cause {
+    /// How the session ended, given how its programs did. Where nothing was carried but forwards, or a target ceased to
+    /// listen by leaving, it is who left that counts.
+    fn ending(self, programs: Option<Ending>, listened: bool) -> Ending {
+        match self {
+            Self::Order(ending, _) => ending,
+            Self::TargetLeft if listened => Ending::TargetLeft,
+            Self::TargetLeft => programs.unwrap_or(Ending::TargetLeft),
+            Self::ClientLeft => programs.unwrap_or(Ending::ClientLeft),
+        }
+    }
+
+    fn sentence(self) -> Option<&'static str> {
+        match self {
+            Self::Order(_, sentence) => Some(sentence),
+            Self::TargetLeft | Self::ClientLeft => None,
         }
     }
 }
@@ -252,34 +339,5 @@ pub(super) fn algorithms(negotiated: Option<&Negotiated>) -> Algorithms {
         mac_client_to_server: negotiated.and_then(|n| n.mac_to_server.as_deref()).map(Text::from),
         mac_server_to_client: negotiated.and_then(|n| n.mac_to_client.as_deref()).map(Text::from),
         legacy: negotiated.is_some_and(Negotiated::is_legacy),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::connected;
-    use super::*;
-
-    #[tokio::test]
-    async fn a_question_of_the_target_holds_back_no_sign_of_life() {
-        let (ours, target) = connected().await;
-        let asking = async {
-            let question = target.ask("who-are-you@example.com", b"?").await;
-            (question, target.ask("keepalive@openssh.com", &[]).await)
-        };
-        let answers = tokio::select! {
-            answers = tokio::time::timeout(Duration::from_secs(20), asking) => answers.expect("answered"),
-            uninvited = next_uninvited(&ours) => panic!("{uninvited:?}"),
-        };
-        assert_eq!(answers, (Ok(false), Ok(true)));
-    }
-
-    #[tokio::test]
-    async fn a_channel_that_the_target_opens_is_refused_and_named() {
-        let (ours, target) = connected().await;
-        let opening = target.open(&crate::ssh::ChannelKind::Session);
-        let (refused, kind) = tokio::join!(opening, next_uninvited(&ours));
-        assert!(matches!(refused, Err(crate::ssh::OpenError::Refused(_))), "{refused:?}");
-        assert_eq!(kind.as_deref(), Some("session"));
     }
 }

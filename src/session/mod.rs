@@ -7,7 +7,7 @@
 //! Stages return values; this room calls them in order and writes the audit events. What always holds:
 //! - No effect before its line is durable: nobody is let in, no key is pushed and no program is started
 //!   unless the audit says so already. When the audit cannot be written, the thing does not happen.
-//! - Each thing that starts on record ends on record: connection, session, channel.
+//! - Each thing that starts on record ends on record: connection, session, channel, forward.
 //! - A user reads sentences from `sentences` and from typed failures only; "unknown" and "not yours" are one.
 //!
 //! What is not here: how bytes move (`relay`), what SSH looks like (`ssh`), who decides (`policy`).
@@ -16,6 +16,7 @@ mod addressing;
 mod client;
 mod console;
 mod entrance;
+mod forward;
 mod jump;
 mod live;
 mod prelude;

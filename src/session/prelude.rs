@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::forward::{Wish, x11_is_for_one};
+use super::visit::Visit;
 use crate::audit::{ActionFacts, PtyFacts, Text};
 use crate::domain::Action;
 use crate::ssh::{Channel, ChannelRequest};
@@ -23,7 +25,9 @@ pub(super) struct Prelude {
     pub(super) action: Action,
     /// And for the audit, with the very bytes of a command.
     pub(super) facts: ActionFacts,
-    /// Requests that drawbridge does not carry, such as agent forwarding.
+    /// The agent and the display, where they were asked for and not refused.
+    pub(super) wishes: Vec<Wish>,
+    /// Requests that drawbridge does not carry.
     pub(super) declined: Vec<String>,
 }
 
@@ -39,13 +43,25 @@ impl Prelude {
             start,
             action: Action::Shell,
             facts: ActionFacts::from(&Action::Shell),
+            wishes: self.wishes.clone(),
             declined: self.declined.clone(),
         }
     }
 }
 
-/// Reads requests until a program is asked for; nothing when the client closes first.
+/// Reads requests until a program is asked for; nothing when the client closes first. Agent and display are left to
+/// be decided by whoever starts the program.
 pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude> {
+    read_with(channel, pty_allowed, None).await
+}
+
+/// As [`read`], for a channel of that visit: agent and display are decided as they are asked for.
+pub(super) async fn read_for(visit: &Visit, channel: &Channel) -> Option<Prelude> {
+    read_with(channel, visit.errand.guest.extensions.permit_pty, Some(visit)).await
+}
+
+async fn read_with(channel: &Channel, pty_allowed: bool, visit: Option<&Visit>) -> Option<Prelude> {
+    let mut beside = Beside { visit, answered: Vec::new() };
     let mut environment = Vec::new();
     let mut environment_bytes = 0;
     let mut pty = None;
@@ -53,7 +69,8 @@ pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude
     loop {
         let request = channel.recv_request().await?;
         if let Some((action, facts)) = read_start(&request) {
-            return Some(Prelude { environment, pty, start: request, action, facts, declined });
+            let wishes = beside.wishes();
+            return Some(Prelude { environment, pty, start: request, action, facts, wishes, declined });
         }
         let carried = match request.name.as_str() {
             "env" => {
@@ -68,6 +85,7 @@ pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude
                 pty = read_pty(&request.payload).map(|facts| (request.payload.clone(), facts));
                 pty.is_some()
             }
+            _ if let Some(action) = beside_the_program(&request) => beside.ask(action, &request).await,
             name => {
                 if declined.len() < 16 {
                     declined.push(name.chars().take(64).collect());
@@ -78,6 +96,54 @@ pub(super) async fn read(channel: &Channel, pty_allowed: bool) -> Option<Prelude
         if request.want_reply {
             channel.reply(carried);
         }
+    }
+}
+
+/// What is asked for beside the program, and what became of it. Each once: a second request gets the first one's
+/// answer, and decides nothing.
+struct Beside<'a> {
+    visit: Option<&'a Visit>,
+    answered: Vec<(Action, Option<Wish>)>,
+}
+
+impl Beside<'_> {
+    /// Whether it may be, as far as that can be said.
+    async fn ask(&mut self, action: Action, request: &ChannelRequest) -> bool {
+        if let Some((_, wish)) = self.answered.iter().find(|(answered, _)| *answered == action) {
+            return wish.is_some();
+        }
+        let mut wish = Wish {
+            action: action.clone(),
+            name: request.name.clone(),
+            payload: request.payload.clone(),
+            permit: None,
+        };
+        let wish = match self.visit {
+            None => Some(wish),
+            Some(visit) => {
+                let facts = ActionFacts::from(&action);
+                let decided = visit.decide(&action, facts, &request.name).await;
+                decided.ok().map(|permit| {
+                    wish.permit = Some(permit);
+                    wish
+                })
+            }
+        };
+        let carried = wish.is_some();
+        self.answered.push((action, wish));
+        carried
+    }
+
+    fn wishes(self) -> Vec<Wish> {
+        self.answered.into_iter().filter_map(|(_, wish)| wish).collect()
+    }
+}
+
+fn beside_the_program(request: &ChannelRequest) -> Option<Action> {
+    match request.name.as_str() {
+        "auth-agent-req@openssh.com" if request.payload.is_empty() => Some(Action::Agent),
+        "x11-req" if x11_is_for_one(&request.payload).is_some() => Some(Action::X11),
+        _ => None,
     }
 }
 

@@ -4,27 +4,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::entrance;
+use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
 use super::visit::Visit;
 use super::{Services, sentences};
 use crate::audit::{Event, ExitFacts};
 use crate::domain::Ending;
-use crate::policy::{Permit, Question};
 use crate::relay::{self, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
 /// How long a target may take to open a channel, and then to say whether it started a program.
-const START: Duration = Duration::from_secs(60);
+pub(super) const START: Duration = Duration::from_secs(60);
 /// How long a client that was refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves one session channel until it is over.
 pub(super) async fn run(visit: &Visit, client: Channel) {
     let grace = visit.services.settings.login_grace;
-    let pty_allowed = visit.errand.guest.extensions.permit_pty;
     // A channel on which nothing is ever asked is not worth keeping.
-    let Ok(Some(prelude)) = tokio::time::timeout(grace, prelude::read(&client, pty_allowed)).await else {
+    let Ok(Some(prelude)) = tokio::time::timeout(grace, prelude::read_for(visit, &client)).await else {
         return;
     };
     serve(visit, &client, &prelude).await;
@@ -66,9 +64,10 @@ pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
 }
 
 async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(), String> {
-    let permit = decide(visit, prelude).await?;
+    let permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
     let live = visit.session(&permit).await?;
     let _present = live.channels.token();
+    let beside = forward::pass_on_features(visit, &live, prelude.wishes.iter()).await;
     let opening = live.upstream.connection.open(&ChannelKind::Session);
     let target = match tokio::time::timeout(START, opening).await {
         Ok(Ok(channel)) => channel,
@@ -76,7 +75,7 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
         Ok(Err(OpenError::Closed(_))) => return Err(sentences::TARGET_LEFT.to_owned()),
         Err(_too_slow) => return Err(sentences::TARGET_SILENT.to_owned()),
     };
-    let number = visit.next_channel();
+    let number = live.next_channel();
     let begun = Instant::now();
     let started = Event::ChannelStarted {
         channel: number,
@@ -85,7 +84,7 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     };
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
-    let outcome = if launch(client, &target, prelude).await {
+    let outcome = if launch(client, &target, prelude, &beside).await {
         relay::run(client, &target, &live.activity, live.stop()).await
     } else {
         let outcome = not_started(client);
@@ -112,32 +111,12 @@ fn not_started(client: &Channel) -> Outcome {
     Outcome { exit: None, bytes_to_target: 0, bytes_to_client: 0, ending }
 }
 
-async fn decide(visit: &Visit, prelude: &Prelude) -> Result<Permit, String> {
-    let errand = &visit.errand;
-    // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
-    let Ok(identity) = errand.guest.as_of_now(&visit.services) else {
-        return Err(entrance::withdrawn(&visit.story().await, &prelude.start.name).await);
-    };
-    let question = Question {
-        identity: &identity,
-        target: &errand.target,
-        login: &errand.login,
-        action: &prelude.action,
-        now: visit.services.clock.now(),
-    };
-    let decision = visit.services.policy.current().decide(&question);
-    let event = match &decision {
-        Ok(permit) => Event::permitted(permit),
-        Err(refusal) => Event::refused(&question, refusal),
-    }
-    .with_action(prelude.facts.clone());
-    visit.story().await.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
-    decision.map_err(|_| sentences::refused(&errand.target, &errand.login, prelude.action.kind()))
-}
-
 /// Asks the target for the program, as the client did, and answers the client as the target does.
 /// False when there is none.
-async fn launch(client: &Channel, target: &Channel, prelude: &Prelude) -> bool {
+async fn launch(client: &Channel, target: &Channel, prelude: &Prelude, beside: &[&Wish]) -> bool {
+    for wish in beside {
+        drop(target.request(&wish.name, false, &wish.payload));
+    }
     for variable in &prelude.environment {
         drop(target.request("env", false, variable));
     }
@@ -167,9 +146,9 @@ async fn launch(client: &Channel, target: &Channel, prelude: &Prelude) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::connected;
     use super::*;
     use crate::ssh::ConnectionEvent;
+    use crate::ssh::testing::connected;
 
     #[tokio::test]
     async fn a_program_whose_client_does_not_wait_ends_because_the_client_left() {

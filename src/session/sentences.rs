@@ -13,7 +13,10 @@ pub(super) const TARGET_SILENT: &str =
 pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwarding; open a session, or reach an \
      instance with `ssh -J` and its name.";
 pub(super) const SESSIONS_ONLY: &str =
-    "drawbridge opens sessions and jumps here, and no other kind of channel.";
+    "drawbridge opens sessions, forwards and jumps here, and no other kind of channel.";
+pub(super) const NOT_IN_CERTIFICATE: &str =
+    "your certificate does not permit this; ask whoever signs it if you need it.";
+pub(super) const OVER: &str = "this session has been ended; connect again to go on.";
 pub(super) const INVENTORY_UNAVAILABLE: &str =
     "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const OUT_OF_ORDER: &str =
@@ -72,6 +75,13 @@ pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> Strin
         "policy does not let you {what} on {} as \"{login}\"; ask whoever manages your access if you need to.",
         target.display_name()
     )
+}
+
+/// The target's own words about why it opened no channel.
+pub(super) fn target_says(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+    let text = if text.is_empty() { "open failed" } else { &text };
+    format!("the target says: {text}")
 }
 
 pub(super) fn not_a_login(typed: &str) -> String {

@@ -22,8 +22,8 @@ use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
 use crate::ssh::testing::TestKey;
 use crate::ssh::{
-    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, RekeyPolicy, ServerConfig,
-    ServerIdentity, Signer, Unverified,
+    self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, Opener, RekeyPolicy, Signer,
+    Unverified,
 };
 use crate::target::Inventory;
 use crate::tasks::Tasks;
@@ -160,7 +160,13 @@ impl Bastion {
             target: Arc::new(crate::target::testing::target(target, 1)),
             login: Login::parse("ec2-user").expect("a login"),
             way: Way::Direct,
+            client: Opener::default(),
         }
+    }
+
+    /// The lines of that name so far.
+    pub(super) fn trail(&self, name: &str) -> Vec<serde_json::Value> {
+        self.audit.named(name)
     }
 
     fn last_line(&self) -> String {
@@ -227,32 +233,6 @@ async fn shutting_down_does_not_wait_for_strangers() {
     task.await.expect("no panic");
     assert!(begun.elapsed() < GRACE);
     assert!(bastion.last_line().contains("shutting-down"), "{}", bastion.last_line());
-}
-
-/// A client's and a server's end of an open connection.
-pub(super) async fn connected() -> (Connection, Connection) {
-    let (near, far) = duplex(64 * 1024);
-    let key = TestKey::fresh();
-    let config = ServerConfig {
-        identity: ServerIdentity {
-            key: Arc::new(HostKey::generate("target").expect("key")),
-            certificate: None,
-        },
-        offer: Offer::default(),
-        rekey: RekeyPolicy::default(),
-        limits: Limits::default(),
-    };
-    let config_of_client = ClientConfig::default();
-    let client = async {
-        let unverified = ssh::connect(near, &config_of_client).await.expect("keys exchanged");
-        unverified.authenticate("someone", &key).await.expect("let in")
-    };
-    let server = async {
-        let unauthenticated = ssh::accept(far, &config).await.expect("keys exchanged");
-        unauthenticated.next().await.expect("a request");
-        unauthenticated.succeed()
-    };
-    tokio::join!(client, server)
 }
 
 #[tokio::test(start_paused = true)]

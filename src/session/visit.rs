@@ -1,21 +1,20 @@
 //! One target visited over one SSH connection of a client: its channels, and the session they share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::GOODBYE;
-use super::entrance::Guest;
+use super::entrance::{self, Guest};
 use super::live::Live;
 use super::story::Story;
-use super::{Services, program, sentences};
-use crate::audit::{Event, Text, Way};
-use crate::domain::{ChannelNumber, Login, SessionId, Target};
-use crate::policy::Permit;
-use crate::ssh::{ChannelKind, ChannelOpen, Connection, ConnectionEvent, RefusalCode};
+use super::{Services, forward, program, sentences};
+use crate::audit::{ActionFacts, Event, Text, Way};
+use crate::domain::{Action, Login, SessionId, Target};
+use crate::policy::{Permit, Question};
+use crate::ssh::{ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Opener, RefusalCode};
 
 /// Who wants to go where, and how they asked.
 #[derive(Debug)]
@@ -25,6 +24,8 @@ pub(super) struct Errand {
     pub(super) target: Arc<Target>,
     pub(super) login: Login,
     pub(super) way: Way,
+    /// Towards the client, for channels that the target opens.
+    pub(super) client: Opener,
 }
 
 /// A visit: channels come and go, and share one session while it lasts.
@@ -33,7 +34,6 @@ pub(super) struct Visit {
     pub(super) services: Arc<Services>,
     pub(super) errand: Errand,
     session: Mutex<Held>,
-    channels: AtomicU32,
     /// The client's connection is over.
     over: CancellationToken,
     /// The channels and sessions of this visit.
@@ -53,7 +53,6 @@ impl Visit {
             services: Arc::clone(services),
             errand,
             session: Mutex::new(Held { id: SessionId::fresh(), live: None }),
-            channels: AtomicU32::new(0),
             over: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -100,24 +99,69 @@ impl Visit {
         }
     }
 
-    pub(super) fn next_channel(&self) -> ChannelNumber {
-        ChannelNumber(self.channels.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    /// The session that is open, if one is.
+    pub(super) async fn current(&self) -> Option<Arc<Live>> {
+        let held = self.session.lock().await;
+        held.live.clone().filter(|live| !live.upstream.connection.is_closed() && !live.channels.is_closed())
+    }
+
+    /// Asks policy, and puts its answer on record; durable before this returns. `requested` is what SSH calls it. The
+    /// error is a sentence for the user.
+    pub(super) async fn decide(
+        &self,
+        action: &Action,
+        facts: ActionFacts,
+        requested: &str,
+    ) -> Result<Permit, String> {
+        let errand = &self.errand;
+        // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
+        let Ok(identity) = errand.guest.as_of_now(&self.services) else {
+            return Err(entrance::withdrawn(&self.story().await, requested).await);
+        };
+        if !errand.guest.extensions.permit(action.kind()) {
+            self.refuse(requested, "not-in-certificate").await;
+            return Err(sentences::NOT_IN_CERTIFICATE.to_owned());
+        }
+        let question = Question {
+            identity: &identity,
+            target: &errand.target,
+            login: &errand.login,
+            action,
+            now: self.services.clock.now(),
+        };
+        let decision = self.services.policy.current().decide(&question);
+        let event = match &decision {
+            Ok(permit) => Event::permitted(permit),
+            Err(refusal) => Event::refused(&question, refusal),
+        }
+        .with_action(facts);
+        self.story().await.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
+        decision.map_err(|_| sentences::refused(&errand.target, &errand.login, action.kind()))
     }
 
     /// Serves a client's connection whose every channel is for this target, until it is over.
     pub(super) async fn serve(self: &Arc<Self>, connection: &Connection) {
         let shutdown = self.services.tasks.token().clone();
+        let (requests, mut queue) = forward::Queue::new();
+        let visit = Arc::clone(self);
+        let answering = self.tasks.track_future(async move {
+            while let Some(request) = queue.recv().await {
+                visit.answer(request).await;
+            }
+        });
+        self.services.tasks.spawn_named("requests", answering);
         loop {
             tokio::select! {
                 event = connection.next() => match event {
                     Ok(ConnectionEvent::Open(open)) => self.open(open).await,
-                    Ok(ConnectionEvent::Global(request)) => {
-                        self.decline(&request.name).await;
-                        request.fail();
+                    Ok(ConnectionEvent::Global(request)) => requests.put(request),
+                    Err(_over) => {
+                        drop(requests);
+                        return self.end().await;
                     }
-                    Err(_over) => return self.end().await,
                 },
                 () = shutdown.cancelled() => {
+                    drop(requests);
                     let _in_time = tokio::time::timeout(GOODBYE, self.end()).await;
                     connection.disconnect(sentences::SHUTTING_DOWN);
                     return self.end().await;
@@ -135,21 +179,33 @@ impl Visit {
                 let tracked = self.tasks.track_future(async move { program::run(&visit, channel).await });
                 self.services.tasks.spawn_named("channel", tracked);
             }
-            ChannelKind::DirectTcpip { .. } => {
-                self.decline("direct-tcpip").await;
-                open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+            kind @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. })
+                if forward::is_for_the_target(kind) =>
+            {
+                let visit = Arc::clone(self);
+                let tracked = self.tasks.track_future(async move { forward::connect(&visit, open).await });
+                self.services.tasks.spawn_named("forward", tracked);
             }
-            ChannelKind::Other { name, .. } => {
-                self.decline(name).await;
+            other @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. }) => {
+                self.decline(other.name()).await;
                 open.refuse(RefusalCode::UnknownKind, sentences::SESSIONS_ONLY);
             }
         }
     }
 
+    /// A request about a connection to this target as a whole. Those of one connection are answered one by one.
+    pub(super) async fn answer(&self, request: GlobalRequest) {
+        forward::answer(self, request).await;
+    }
+
     /// Puts on record that something was asked for that drawbridge does not carry.
     pub(super) async fn decline(&self, requested: &str) {
-        let event =
-            Event::ChannelRefused { requested: Text::from(requested), reason: Text::from("not-carried") };
+        self.refuse(requested, "not-carried").await;
+    }
+
+    /// Puts on record that something was asked for that does not happen; `reason` is a label.
+    pub(super) async fn refuse(&self, requested: &str, reason: &str) {
+        let event = Event::ChannelRefused { requested: Text::from(requested), reason: Text::from(reason) };
         // It does not happen in any case.
         let _on_record = self.story().await.tell(event).await;
     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::auth::{ClientAuth, ServerAuth};
@@ -23,7 +24,7 @@ use super::transport::{Received, Transport};
 use super::wakers::Wakers;
 
 pub use events::{ChannelKind, ChannelOpen, ConnectionEvent, GlobalRequest, Limits, RefusalCode};
-pub use handle::{Connection, OpenError};
+pub use handle::{Connection, OpenError, Opener};
 
 use events::Event;
 
@@ -61,7 +62,7 @@ pub(super) struct Inner {
     events: VecDeque<Event>,
     global_due: VecDeque<(u64, Option<Option<Vec<u8>>>)>,
     next_ticket: u64,
-    global_asked: VecDeque<oneshot::Sender<bool>>,
+    global_asked: VecDeque<oneshot::Sender<Option<Bytes>>>,
     no_more_sessions: bool,
     pub(super) waiters: Wakers,
     pub(super) out_waiters: Wakers,

@@ -50,7 +50,8 @@ pub use auth::{AuthAttempt, AuthRequest, ClientAuthError, Proof, Signer, USER_NA
 pub use channel::{Channel, ChannelEvent, ChannelRequest, OpenRefused, STDERR};
 pub use client::{ClientConfig, Unverified, connect};
 pub use connection::{
-    ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Limits, OpenError, RefusalCode,
+    ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Limits, OpenError, Opener,
+    RefusalCode,
 };
 pub use data::Data;
 pub use driver::Stream;

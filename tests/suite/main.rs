@@ -25,6 +25,8 @@ mod demo_contract;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod forwards;
+#[cfg(test)]
 mod main_path;
 #[cfg(test)]
 mod past_bugs;

@@ -105,8 +105,10 @@ fn an_unknown_subsystem_fails() {
 /// Remote forwarding was answered with a reply that lacks the port, and the client died of it.
 #[test]
 fn a_remote_forward_is_refused_in_good_form() {
+    let policy = r#"permit(principal, action in Action::"session", resource);"#;
+    let lab = Lab::with().instance("web-1").policy(policy).start();
     for way in Way::BOTH {
-        let client = lab().client(way, "web-1").args(&["-R", "0:127.0.0.1:9"]);
+        let client = lab.client(way, "web-1").args(&["-R", "0:127.0.0.1:9"]);
         let done = client.run("echo still here").ended_with(0);
         assert_eq!(done.out(), "still here\n", "{way:?}");
         let strict = client.option("ExitOnForwardFailure yes").within(Duration::from_secs(20)).run("true");

@@ -233,3 +233,20 @@ async fn a_client_that_goes_away_leaves_nothing_running() {
     child.kill().await.expect("killed");
     wait_until(&|| !runs(pid.trim())).await;
 }
+
+#[tokio::test]
+async fn a_forward_reaches_this_machine_and_no_other() {
+    let lab = Lab::with_pushed_key().await;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let (mut from, mut to) = stream.split();
+        tokio::io::copy(&mut from, &mut to).await.expect("echoed");
+    });
+    let output = lab.ssh(&["-W", &format!("localhost:{port}"), "web-1"], b"hello").await;
+    succeeded(&output);
+    assert_eq!(text(&output.stdout), "hello");
+    let output = lab.ssh(&["-W", "169.254.169.254:80", "web-1"], b"").await;
+    assert!(!output.status.success());
+}

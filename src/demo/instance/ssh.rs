@@ -1,7 +1,7 @@
 //! The SSH server of one instance: who gets in, and which program each channel gets. The one
 //! file here that knows the engine.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,16 @@ use super::requests::{self, Asked};
 use super::server::Instance;
 use crate::domain::Exit;
 use crate::ssh::{
-    AuthAttempt, Channel, ChannelEvent, ChannelKind, ChannelRequest, Connection, ConnectionEvent, Limits,
-    Offer, Proof, RefusalCode, RekeyPolicy, STDERR, ServerConfig, ServerIdentity, Unauthenticated, accept,
+    AuthAttempt, Channel, ChannelEvent, ChannelKind, ChannelOpen, ChannelRequest, ChannelStream, Connection,
+    ConnectionEvent, Limits, Offer, Proof, RefusalCode, RekeyPolicy, STDERR, ServerConfig, ServerIdentity,
+    Unauthenticated, accept,
 };
 
 /// From the accepted connection to a user who is let in.
 const LOGIN_GRACE: Duration = Duration::from_secs(30);
+
+/// For a connection that a forward asks for.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The most attempts to authenticate on one connection, as OpenSSH has it.
 const ATTEMPTS_MAX: usize = 6;
@@ -45,8 +49,12 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, instance: &Arc<In
                     let session = Session { channel: open.accept(), env: env.clone(), pty: None };
                     channels.spawn(session.run(Arc::clone(instance)));
                 }
-                ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. } => {
-                    let sentence = "the demo's instances serve sessions only";
+                ChannelKind::DirectTcpip { ref host, port, .. } => {
+                    let host = host.clone();
+                    channels.spawn(forward(open, host, port));
+                }
+                ChannelKind::Other { .. } => {
+                    let sentence = "the demo's instances serve sessions and forwards only";
                     open.refuse(RefusalCode::AdministrativelyProhibited, sentence);
                 }
             },
@@ -54,6 +62,24 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, instance: &Arc<In
         }
         while channels.try_join_next().is_some() {}
     }
+}
+
+/// Connects to a service on this machine, which is all the network that an instance of the demo has.
+async fn forward(open: ChannelOpen, host: String, port: u32) {
+    let local = ["localhost", "127.0.0.1"].contains(&host.as_str());
+    let Some(port) = u16::try_from(port).ok().filter(|_| local) else {
+        let sentence = "the demo's instances connect to localhost only";
+        return open.refuse(RefusalCode::AdministrativelyProhibited, sentence);
+    };
+    let connecting = timeout(CONNECT, TcpStream::connect((Ipv4Addr::LOCALHOST, port)));
+    let mut service = match connecting.await {
+        Ok(Ok(service)) => service,
+        Ok(Err(error)) => return open.refuse(RefusalCode::ConnectFailed, &error.kind().to_string()),
+        Err(_) => return open.refuse(RefusalCode::ConnectFailed, "timed out"),
+    };
+    let mut client = ChannelStream::new(Arc::new(open.accept()));
+    // Either side may break off.
+    let _carried = tokio::io::copy_bidirectional(&mut client, &mut service).await;
 }
 
 /// Exchanges keys and lets in who holds a key that was pushed for this instance and login.

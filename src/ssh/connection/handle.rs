@@ -1,12 +1,13 @@
 //! The handle through which a connection is used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::super::auth::AuthRequest;
 use super::super::channel::{Channel, ChannelState, OpenRefused, PACKET_DATA_MAX, Phase, WINDOW_START};
-use super::super::error::Closed;
+use super::super::error::{CloseReason, Closed};
 use super::super::numbers;
 use super::super::wire::{Put, message};
 use super::events::{ChannelKind, ChannelOpen, ConnectionEvent, Event, GlobalRequest};
@@ -39,25 +40,13 @@ impl Connection {
     /// # Errors
     /// When the connection is over, or the peer refuses.
     pub async fn open(&self, kind: &ChannelKind) -> Result<Channel, OpenError> {
-        let id = {
-            let mut inner = self.shared.lock();
-            let id = inner.fresh_channel_id();
-            inner.channels.insert(id, ChannelState::new(Phase::Opening));
-            let mut out = message(numbers::CHANNEL_OPEN);
-            out.string(kind.name().as_bytes()).uint32(id).uint32(WINDOW_START).uint32(PACKET_DATA_MAX);
-            kind.write(&mut out);
-            inner.send(&out, &[]);
-            id
-        };
-        let channel = Channel::new(Arc::clone(&self.shared), id);
-        let answer = self.shared.wait_for(|inner| match inner.channels.get(&id).map(|c| &c.phase) {
-            Some(Phase::Asked | Phase::Opening) => None,
-            Some(Phase::Open) => Some(Ok(())),
-            Some(Phase::Refused(why)) => Some(Err(why.clone())),
-            None => Some(Err(OpenRefused { code: 0, text: "the channel is gone".to_owned() })),
-        });
-        answer.await?.map_err(OpenError::Refused)?;
-        Ok(channel)
+        open(&self.shared, kind).await
+    }
+
+    /// A handle for somebody who opens channels on this connection, and does not keep it alive.
+    #[must_use]
+    pub fn opener(&self) -> Opener {
+        Opener(Arc::downgrade(&self.shared))
     }
 
     /// Asks the peer something as a whole and waits for yes or no. Bounded: one question at a time.
@@ -65,6 +54,14 @@ impl Connection {
     /// # Errors
     /// When the connection ends before the answer.
     pub async fn ask(&self, name: &str, payload: &[u8]) -> Result<bool, Closed> {
+        Ok(self.ask_for(name, payload).await?.is_some())
+    }
+
+    /// As [`Self::ask`]; a yes comes with the fields that belong to it.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer.
+    pub async fn ask_for(&self, name: &str, payload: &[u8]) -> Result<Option<Bytes>, Closed> {
         let answer = self.shared.lock().ask(name, payload);
         match answer.await {
             Ok(answer) => Ok(answer),
@@ -110,8 +107,62 @@ impl Drop for Connection {
     }
 }
 
+/// Opens channels on a connection that somebody else holds. The default is of no connection, and opens nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Opener(Weak<Shared>);
+
+impl Opener {
+    /// Opens a channel towards the peer.
+    ///
+    /// # Errors
+    /// When the connection is over, or the peer refuses.
+    pub async fn open(&self, kind: &ChannelKind) -> Result<Channel, OpenError> {
+        match self.0.upgrade() {
+            Some(shared) => open(&shared, kind).await,
+            None => Err(OpenError::Closed(Closed(Arc::new(CloseReason::Local)))),
+        }
+    }
+
+    /// Says goodbye with a sentence that clients show, and closes once it is on its way.
+    pub fn disconnect(&self, sentence: &str) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.lock().disconnect(numbers::disconnect::BY_APPLICATION, sentence);
+        }
+    }
+
+    /// Sends a message that asks for nothing (RFC 4253 §11.2), for a peer that waits for the answer to an
+    /// earlier question and takes silence for death.
+    pub fn sign_of_life(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.lock().send(message(numbers::IGNORE).string(&[]), &[]);
+        }
+    }
+}
+
+async fn open(shared: &Arc<Shared>, kind: &ChannelKind) -> Result<Channel, OpenError> {
+    let id = {
+        let mut inner = shared.lock();
+        let id = inner.fresh_channel_id();
+        inner.channels.insert(id, ChannelState::new(Phase::Opening));
+        let mut out = message(numbers::CHANNEL_OPEN);
+        out.string(kind.name().as_bytes()).uint32(id).uint32(WINDOW_START).uint32(PACKET_DATA_MAX);
+        kind.write(&mut out);
+        inner.send(&out, &[]);
+        id
+    };
+    let channel = Channel::new(Arc::clone(shared), id);
+    let answer = shared.wait_for(|inner| match inner.channels.get(&id).map(|c| &c.phase) {
+        Some(Phase::Asked | Phase::Opening) => None,
+        Some(Phase::Open) => Some(Ok(())),
+        Some(Phase::Refused(why)) => Some(Err(why.clone())),
+        None => Some(Err(OpenRefused { code: 0, text: "the channel is gone".to_owned() })),
+    });
+    answer.await?.map_err(OpenError::Refused)?;
+    Ok(channel)
+}
+
 impl Inner {
-    pub(in crate::ssh) fn ask(&mut self, name: &str, payload: &[u8]) -> oneshot::Receiver<bool> {
+    pub(in crate::ssh) fn ask(&mut self, name: &str, payload: &[u8]) -> oneshot::Receiver<Option<Bytes>> {
         let (reply, answer) = oneshot::channel();
         if self.is_closed() || self.closing {
             return answer;

@@ -57,8 +57,9 @@ impl Inner {
             numbers::GLOBAL_REQUEST => self.on_global_request(fields),
             numbers::REQUEST_SUCCESS | numbers::REQUEST_FAILURE => {
                 if let Some(asked) = self.global_asked.pop_front() {
+                    let yes = number == numbers::REQUEST_SUCCESS;
                     // Whoever asked may have left.
-                    let _gone = asked.send(number == numbers::REQUEST_SUCCESS);
+                    let _gone = asked.send(yes.then(|| Bytes::copy_from_slice(fields.rest())));
                 }
                 Ok(())
             }

@@ -160,6 +160,13 @@ impl<'a> Client<'a> {
         finish(self.start(&[command]).take(), self.input.clone(), self.within)
     }
 
+    /// Runs a command to its end beside that display.
+    pub(crate) fn showing(&self, display: &str, command: &str) -> Finished {
+        let mut ssh = Command::new("ssh");
+        ssh.args(self.command_line(&[command])).env("DISPLAY", display);
+        finish(start(&mut ssh), self.input.clone(), self.within)
+    }
+
     /// Runs what the arguments say (a shell, a subsystem) to its end.
     pub(crate) fn run_without_command(&self) -> Finished {
         finish(self.start(&[]).take(), self.input.clone(), self.within)
@@ -252,6 +259,31 @@ impl Running {
         let said = String::from_utf8_lossy(&seen).into_owned();
         assert!(seen.ends_with(text.as_bytes()), "{text:?} was not said; instead: {said:?}");
         self.child().stdout = Some(stdout);
+    }
+}
+
+impl Running {
+    /// Waits for a line of standard error that holds that, and answers it.
+    #[track_caller]
+    pub(crate) fn complains(&mut self, text: &str) -> String {
+        use std::io::{BufRead, BufReader};
+        let mut stderr = BufReader::new(self.child().stderr.take().expect("piped, and not read before"));
+        let wanted = text.to_owned();
+        let (send, receive) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let (mut line, mut seen) = (String::new(), String::new());
+            while stderr.read_line(&mut line).is_ok_and(|n| n > 0) {
+                if line.contains(&wanted) {
+                    break;
+                }
+                seen.push_str(&line);
+                line.clear();
+            }
+            send.send((line, seen)).is_ok() && std::io::copy(&mut stderr, &mut std::io::sink()).is_ok()
+        });
+        let (line, seen) = receive.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{text:?} was not said"));
+        assert!(line.contains(text), "{text:?} was not said; instead: {seen:?}");
+        line
     }
 }
 

@@ -140,7 +140,7 @@ impl From<&Value> for Sshd {
 }
 
 /// An address of 127.0.0.0/16 that no other instance of this test process has.
-fn next_address() -> String {
+pub(crate) fn next_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(256);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     if low == 0 || low == 255 { next_address() } else { format!("127.0.{high}.{low}") }
