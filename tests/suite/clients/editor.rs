@@ -41,7 +41,6 @@ fn a_script_on_standard_input_keeps_running_and_answers() {
 }
 
 #[test]
-#[ignore = "needs forwarding"]
 fn a_server_that_the_script_started_is_reached_through_a_forward() {
     for way in Way::BOTH {
         let socks = Supervisor::get().free_port("127.0.0.1");
