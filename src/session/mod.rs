@@ -16,8 +16,11 @@ mod addressing;
 mod client;
 mod console;
 mod entrance;
+mod gateway;
 mod jump;
 mod live;
+mod passthrough;
+mod pipe;
 mod prelude;
 mod program;
 mod resolve;
@@ -42,6 +45,7 @@ use crate::tasks::Tasks;
 use crate::upstream::Connector;
 
 pub use client::serve;
+pub use gateway::Gateway;
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +73,8 @@ pub struct Services {
     pub inventory: Inventory,
     /// The way to them.
     pub connector: Connector,
+    /// What the bastion connects to itself.
+    pub gateway: Gateway,
     /// The audit trail.
     pub log: Log,
     /// The time.

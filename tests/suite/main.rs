@@ -21,7 +21,11 @@ mod demo_contract;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod main_path;
+#[cfg(test)]
+mod passthrough;
 #[cfg(test)]
 mod past_bugs;
 #[cfg(test)]
