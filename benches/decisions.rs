@@ -222,7 +222,7 @@ fn users_text(keys: &[EphemeralKey]) -> String {
     for (number, key) in keys.iter().enumerate() {
         writeln!(text, "[users.user-{number}]").expect("written");
         writeln!(text, "groups = [\"team-{}\"]", number % 50).expect("written");
-        writeln!(text, "authorized_keys = [\"{}\"]", key.public_openssh()).expect("written");
+        writeln!(text, "authorized_keys = [\"{}\"]", key.public_half().openssh()).expect("written");
         writeln!(text, "principals = [\"user-{number}@corp.example\"]").expect("written");
     }
     text

@@ -21,6 +21,7 @@ pub mod domain;
 pub mod listener;
 pub mod policy;
 pub mod problem;
+pub mod reachable;
 pub mod relay;
 pub mod reload;
 pub mod session;

@@ -16,7 +16,7 @@ use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::reload::Reloadable;
-use crate::session::{Services, Settings};
+use crate::session::{Gateway, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -108,6 +108,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         policy: Reloadable::new("policy", policy),
         inventory,
         connector,
+        gateway: Gateway::new(&config.server.listen),
         log,
         clock,
         host_key,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::facts::{
-    ActionFacts, Algorithms, AuthProof, CertificateProof, DecisionOutcome, EarlyRefusal, ExitFacts,
+    ActionFacts, Algorithms, AuthProof, CertificateProof, Content, DecisionOutcome, EarlyRefusal, ExitFacts,
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
 use super::json::{as_ms, as_utc_ms};
@@ -229,6 +229,9 @@ pub enum Event {
         login: Login,
         /// The target.
         target: TargetFacts,
+        /// What drawbridge knows of what is said; absent where it sees all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content: Option<Content>,
     },
     /// A program was asked for on a channel.
     ChannelStarted {

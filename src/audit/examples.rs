@@ -167,6 +167,16 @@ fn of_sessions() -> Vec<Event> {
         way: Way::Jump,
         login: login(),
         target: target(),
+        content: None,
+    });
+    events.push(Event::SessionStarted {
+        user: alice(),
+        client_addr: CLIENT,
+        client_port: 50_123,
+        way: Way::PassThrough,
+        login: login(),
+        target: target(),
+        content: Some(Content::NotSeen),
     });
     events.extend(channels());
     events.extend(forwards());

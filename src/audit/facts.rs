@@ -53,6 +53,16 @@ pub enum Unresolved {
     Unavailable,
     /// No instance can be called that.
     Malformed,
+    /// The bastion never connects there, whatever a policy says.
+    NeverReachable,
+}
+
+/// What drawbridge knows of what is said in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Nothing: it is encrypted between the client and the target.
+    NotSeen,
 }
 
 /// What policy decided.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use event::Event;
 pub use facts::{
-    ActionFacts, Algorithms, AuthProof, CertificateProof, DecisionOutcome, EarlyRefusal, ExitFacts,
+    ActionFacts, Algorithms, AuthProof, CertificateProof, Content, DecisionOutcome, EarlyRefusal, ExitFacts,
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
 pub use log::{Log, Posted, Settings};

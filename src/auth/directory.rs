@@ -104,7 +104,12 @@ impl Directory {
     /// The user whom somebody typed as SSH user name, which may be anything of any length. Only an
     /// exact name counts.
     pub(super) fn user_named(&self, ssh_user: &str) -> Option<&Arc<User>> {
-        UserName::parse(ssh_user).ok().and_then(|name| self.users.get(&name))
+        // `user+login` names the user; no user's name has a `+`.
+        let name = match ssh_user.split_once('+') {
+            Some((name, login)) if !login.contains('@') => name,
+            Some(_) | None => ssh_user,
+        };
+        UserName::parse(name).ok().and_then(|name| self.users.get(&name))
     }
 
     /// The users whom a certificate with these principals could be for, each once.

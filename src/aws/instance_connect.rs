@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::access::PlaceClients;
 use super::fault::{Fault, FaultKind};
 use crate::clock::SharedClock;
-use crate::credential::{BoxFuture, EphemeralKey, InjectError, InjectErrorKind, Injected, Injector};
+use crate::credential::{BoxFuture, InjectError, InjectErrorKind, Injected, Injector, PublicHalf};
 use crate::policy::Permit;
 use crate::target::Place;
 
@@ -70,7 +70,7 @@ impl InstanceConnect {
         Self { lanes: clients.iter().map(lane).collect(), deadline: settings.deadline, clock }
     }
 
-    async fn push(&self, permit: &Permit, key: &EphemeralKey) -> Result<Injected, InjectError> {
+    async fn push(&self, permit: &Permit, key: &PublicHalf) -> Result<Injected, InjectError> {
         let target = permit.target();
         let place = Place { account_alias: target.account_alias.clone(), region: target.region.clone() };
         let Some(lane) = self.lanes.get(&place) else {
@@ -98,7 +98,7 @@ impl InstanceConnect {
         deadline: Instant,
         lane: &Lane,
         permit: &Permit,
-        key: &EphemeralKey,
+        key: &PublicHalf,
     ) -> Result<Injected, InjectError> {
         let mut last: Option<Fault> = None;
         for attempt in 1_u32.. {
@@ -142,14 +142,14 @@ impl Injector for InstanceConnect {
     fn inject<'a>(
         &'a self,
         permit: &'a Permit,
-        key: &'a EphemeralKey,
+        key: &'a PublicHalf,
     ) -> BoxFuture<'a, Result<Injected, InjectError>> {
         Box::pin(self.push(permit, key))
     }
 }
 
 impl Lane {
-    async fn send(&self, permit: &Permit, key: &EphemeralKey) -> Result<String, Fault> {
+    async fn send(&self, permit: &Permit, key: &PublicHalf) -> Result<String, Fault> {
         let target = permit.target();
         let zone = Some(target.availability_zone.clone()).filter(|zone| !zone.is_empty());
         let answer = self
@@ -157,7 +157,7 @@ impl Lane {
             .send_ssh_public_key()
             .instance_id(target.id.as_str())
             .instance_os_user(permit.login().as_str())
-            .ssh_public_key(key.public_openssh())
+            .ssh_public_key(key.openssh())
             .set_availability_zone(zone)
             .send()
             .await
@@ -227,6 +227,7 @@ mod tests {
     use crate::aws::testing::{Reply, Seen, Stub, clients, error_json, permit_for};
     use crate::aws::{AssumeRole, AwsAccess};
     use crate::clock::HandSetClock;
+    use crate::credential::EphemeralKey;
     use crate::target::testing::{place, target};
 
     const CONFIRMED: &str = r#"{"RequestId":"2a47-4c91","Success":true}"#;
@@ -238,7 +239,7 @@ mod tests {
 
     async fn inject(injector: &InstanceConnect) -> Result<Injected, InjectError> {
         let key = EphemeralKey::generate().expect("a key");
-        injector.inject(&permit_for(target("web-1", 1), "ec2-user"), &key).await
+        injector.inject(&permit_for(target("web-1", 1), "ec2-user"), key.public_half()).await
     }
 
     #[tokio::test]
@@ -247,7 +248,7 @@ mod tests {
         let injector = injector(clients(&stub.url).await, 5_000, 16);
         let key = EphemeralKey::generate().expect("a key");
         let permit = permit_for(target("web-1", 1), "ec2-user");
-        let injected = injector.inject(&permit, &key).await.expect("pushed");
+        let injected = injector.inject(&permit, key.public_half()).await.expect("pushed");
         assert_eq!(injected.request_id(), "2a47-4c91");
         assert_eq!(injected.valid_until().to_string(), "2026-11-22T10:01:00Z");
         assert_eq!(injected.fingerprint(), key.fingerprint());
@@ -261,7 +262,7 @@ mod tests {
             serde_json::json!({
                 "InstanceId": "i-00000000000000001",
                 "InstanceOSUser": "ec2-user",
-                "SSHPublicKey": key.public_openssh(),
+                "SSHPublicKey": key.public_half().openssh(),
                 "AvailabilityZone": "eu-west-1a",
             })
         );

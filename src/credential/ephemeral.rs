@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use data_encoding::BASE64;
-
+use super::PublicHalf;
 use crate::domain::Fingerprint;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 /// SSH's name of the algorithm (RFC 8709 §4).
 const ALGORITHM: &str = "ssh-ed25519";
@@ -19,7 +18,7 @@ const ALGORITHM: &str = "ssh-ed25519";
 /// It cannot be cloned or printed.
 pub struct EphemeralKey {
     pair: Ed25519KeyPair,
-    fingerprint: Fingerprint,
+    public: PublicHalf,
 }
 
 /// A key could not be made or used: AWS-LC says no more than that.
@@ -36,17 +35,14 @@ impl EphemeralKey {
     /// When the machine gives no randomness.
     pub fn generate() -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeyError { doing: "generate a key" })?;
-        let fingerprint = Fingerprint::of_blob(&blob(&pair));
-        Ok(Self { pair, fingerprint })
+        let public = PublicHalf::of_blob(ALGORITHM, &blob(&pair));
+        Ok(Self { pair, public })
     }
 
-    /// The public half as a line of `authorized_keys`, without a line feed.
-    ///
-    /// Instance Connect takes 80 characters at least, which is exactly an ed25519 key without a
-    /// comment: it must never be shortened.
+    /// The public half, which is all that is ever pushed.
     #[must_use]
-    pub fn public_openssh(&self) -> String {
-        format!("{ALGORITHM} {} drawbridge", BASE64.encode(&self.public_blob()))
+    pub fn public_half(&self) -> &PublicHalf {
+        &self.public
     }
 
     /// The public half in wire form (RFC 8709 §4).
@@ -58,7 +54,7 @@ impl EphemeralKey {
     /// The public half's fingerprint, as OpenSSH prints it.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
+        self.public.fingerprint()
     }
 
     /// Signs a message; the raw signature (RFC 8032), to be wrapped by the caller (RFC 8709 §6).
@@ -84,7 +80,7 @@ fn blob(pair: &Ed25519KeyPair) -> Vec<u8> {
 
 impl fmt::Debug for EphemeralKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EphemeralKey").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("EphemeralKey").field("fingerprint", self.public.fingerprint()).finish_non_exhaustive()
     }
 }
 
@@ -95,9 +91,9 @@ mod tests {
     #[test]
     fn the_public_half_is_what_openssh_reads() {
         let key = EphemeralKey::generate().expect("a key");
-        let line = key.public_openssh();
+        let line = key.public_half().openssh();
         assert!((80..=4096).contains(&line.len()) && !line.contains('\n'), "{line}");
-        let parsed = ssh_key::PublicKey::from_openssh(&line).expect("an OpenSSH key");
+        let parsed = ssh_key::PublicKey::from_openssh(line).expect("an OpenSSH key");
         assert_eq!(parsed.algorithm(), ssh_key::Algorithm::Ed25519);
         assert_eq!(parsed.comment(), "drawbridge");
         assert_eq!(parsed.to_bytes().expect("wire form"), key.public_blob());

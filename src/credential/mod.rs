@@ -1,7 +1,7 @@
 //! Permit → Injected: lowering the bridge for one session.
 //!
-//! One fresh ed25519 key per upstream connection ([`EphemeralKey`]), whose public half an
-//! [`Injector`] hands to the target for a minute. What always holds:
+//! One fresh ed25519 key per upstream connection ([`EphemeralKey`]), or for pass-through the client's own, whose
+//! [`PublicHalf`] an [`Injector`] hands to the target for a minute. What always holds:
 //!
 //! - Nothing is injected without a [`Permit`], and only for the target and login it names.
 //! - A private half never leaves its [`EphemeralKey`]: it is not written, not logged, not cloned,
@@ -12,6 +12,7 @@
 
 mod ephemeral;
 mod failure;
+mod public_half;
 
 use std::fmt;
 use std::future::Future;
@@ -24,20 +25,21 @@ use crate::policy::Permit;
 
 pub use ephemeral::{EphemeralKey, KeyError};
 pub use failure::{InjectError, InjectErrorKind};
+pub use public_half::{NotPushable, PublicHalf};
 
 /// A future behind a pointer, so that a trait with asynchronous methods can be an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Gets a key accepted by the permit's target, for the permit's login, for about a minute.
 pub trait Injector: Send + Sync + fmt::Debug {
-    /// Pushes the key's public half.
+    /// Pushes a key's public half.
     ///
     /// # Errors
     /// When it was not confirmed in time; the error carries one sentence for the user.
     fn inject<'a>(
         &'a self,
         permit: &'a Permit,
-        key: &'a EphemeralKey,
+        key: &'a PublicHalf,
     ) -> BoxFuture<'a, Result<Injected, InjectError>>;
 }
 

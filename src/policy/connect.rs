@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use cedar_policy::{ActionConstraint, EntityUid, PolicyId};
 use jiff::Timestamp;
 
 use super::Policy;
 use super::decide::{Verdict, refusal_for};
 use super::facts::{FactsError, Scene};
 use super::permit::{Limits, Refusal, RuleId};
-use crate::domain::{Destination, Identity};
+use super::rule::{Effect, Rule};
+use crate::domain::{ActionKind, Destination, Identity};
 
 /// What is asked: may this identity have the bastion connect there, at this instant?
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,32 @@ impl Policy {
             limits: verdict.limits(),
             rules: verdict.rule_ids(),
         })
+    }
+
+    /// Whether some permit rule is about this identity and about connecting, wherever to: who has none need not
+    /// be asked about, and no name is looked up for them.
+    #[must_use]
+    pub fn may_connect(&self, identity: &Arc<Identity>) -> bool {
+        let nowhere = Destination {
+            host: String::new(),
+            address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            port: 0,
+            instance: None,
+        };
+        let Ok(scene) = Scene::of_destination(&self.vocabulary, identity, &nowhere) else { return false };
+        self.rules.iter().any(|rule| {
+            rule.effect == Effect::Permit && scene.is_one_of(&rule.principals) && self.is_about_connect(rule)
+        })
+    }
+
+    fn is_about_connect(&self, rule: &Rule) -> bool {
+        let is_connect = |action: &EntityUid| action.id().unescaped() == ActionKind::Connect.name();
+        match self.set.policy(&PolicyId::new(&rule.id.0)).map(|policy| policy.action_constraint()) {
+            Some(ActionConstraint::Any) => true,
+            Some(ActionConstraint::Eq(action)) => is_connect(&action),
+            Some(ActionConstraint::In(actions)) => actions.iter().any(is_connect),
+            None => false,
+        }
     }
 
     pub(super) fn connect_verdict(&self, question: &ConnectQuestion<'_>) -> Result<Verdict<'_>, FactsError> {

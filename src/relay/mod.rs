@@ -1,4 +1,4 @@
-//! Moves one running channel, or one forwarded stream, between a client and a target, both ways, until it is over.
+//! Moves one running channel, or one forwarded stream, both ways, until it is over.
 //!
 //! What always holds here:
 //! - Bytes and requests of the target reach the client in the target's order, so the exit status comes
@@ -13,7 +13,9 @@
 mod forward;
 mod outcome;
 mod pump;
+mod stream;
 
 pub use forward::join;
 pub use outcome::{Activity, Outcome};
 pub use pump::{Stop, run};
+pub use stream::pipe;

@@ -1,5 +1,7 @@
 //! What the SSH user name says about where the client wants to go.
 
+use crate::domain::UserName;
+
 /// What was meant, as far as the name alone can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Addressing {
@@ -24,6 +26,22 @@ pub(super) fn read(ssh_user: &str) -> Addressing {
     }
 }
 
+/// The login that stands behind a user's name, `user+login`: for targets that are passed through, where drawbridge
+/// does not see the inner user name. Neither user names nor logins have a `+`.
+pub(super) fn named_login(ssh_user: &str) -> Option<&str> {
+    match read(ssh_user) {
+        Addressing::Word(_) => {
+            ssh_user.split_once('+').map(|(_, login)| login).filter(|login| !login.is_empty())
+        }
+        Addressing::Direct { .. } => None,
+    }
+}
+
+/// Whether a word is a user's own name, with a login behind it or without.
+pub(super) fn is_own_name(word: &str, user: &UserName) -> bool {
+    word.split_once('+').map_or(word, |(name, _)| name) == user.as_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +57,20 @@ mod tests {
         assert_eq!(read("web-1"), Addressing::Word("web-1".to_owned()));
         assert_eq!(read("@web-1"), Addressing::Word("@web-1".to_owned()));
         assert_eq!(read(""), Addressing::Word(String::new()));
+    }
+
+    #[test]
+    fn a_login_may_stand_behind_a_user_s_name() {
+        assert_eq!(named_login("alice+ec2-user"), Some("ec2-user"));
+        assert_eq!(named_login("alice"), None);
+        assert_eq!(named_login("alice+"), None);
+        assert_eq!(named_login("alice+ec2-user@web-1"), None);
+        let alice = UserName::parse("alice").expect("a name");
+        for own in ["alice", "alice+", "alice+ec2-user", "alice+a+b"] {
+            assert!(is_own_name(own, &alice), "{own}");
+        }
+        for other in ["", "alic", "alice-2", "bob+alice", "+alice", "web-1"] {
+            assert!(!is_own_name(other, &alice), "{other}");
+        }
     }
 }

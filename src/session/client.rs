@@ -1,6 +1,7 @@
 //! One client, from its TCP connection to its end.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
@@ -12,13 +13,14 @@ use super::live::algorithms;
 use super::resolve;
 use super::story::Story;
 use super::visit::{Errand, Visit};
-use super::{Peer, Services, console, forward, jump, sentences};
+use super::{Peer, Services, console, forward, gateway, sentences};
 use crate::audit::{Event, Text, Way};
-use crate::domain::{ConnectionId, Ending};
+use crate::domain::{ChannelNumber, ConnectionId, Ending, TargetRef};
 use crate::ssh::{
     self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, GlobalRequest,
     HostCertificate, Opener, RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
+use crate::target::Resolution;
 
 /// How long sessions may take to say goodbye at shutdown before their connection is ended.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
@@ -141,7 +143,7 @@ fn outer_config(services: &Services) -> ServerConfig {
     }
 }
 
-/// The guest is in: jumps, a direct visit, or a word with drawbridge itself.
+/// The guest is in: jumps, connections by the bastion, a direct visit, or a word with drawbridge itself.
 async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection: &Connection) -> Over {
     let house = Arc::new(House {
         services: Arc::clone(services),
@@ -149,6 +151,8 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
         guest: Arc::new(guest),
         client: connection.opener(),
         direct: OnceCell::new(),
+        word_is_a_target: OnceLock::new(),
+        calls: AtomicU32::new(0),
         channels: TaskTracker::new(),
     });
     let (requests, mut queue) = forward::Queue::new();
@@ -199,6 +203,10 @@ struct House {
     guest: Arc<Guest>,
     client: Opener,
     direct: OnceCell<Arc<Visit>>,
+    /// Whether the SSH user name, where it is a single word, is a target's: forwards are through that one then.
+    word_is_a_target: OnceLock<bool>,
+    /// Channels for the bastion itself so far.
+    calls: AtomicU32,
     channels: TaskTracker,
 }
 
@@ -209,32 +217,81 @@ impl House {
                 Ok(visit) => visit.open(open).await,
                 Err(why) => console::serve(&self.services, &self.guest, why, open.accept()).await,
             },
-            ChannelKind::DirectTcpip { host, port, .. } if !self.is_direct() => {
-                let (services, story) = (Arc::clone(&self.services), self.story.clone());
-                jump::serve(services, story, Arc::clone(&self.guest), open, host, port).await;
+            ChannelKind::DirectTcpip { host, port, originator, originator_port } => {
+                match self.connects_through(port).await {
+                    Ok(Some(visit)) => visit.open(open).await,
+                    Ok(None) => {
+                        let originator = format!("{originator}:{originator_port}");
+                        gateway::serve(self.call(host, port, originator), open).await;
+                    }
+                    Err(sentence) => open.refuse(RefusalCode::AdministrativelyProhibited, &sentence),
+                }
             }
-            kind @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. })
-                if forward::is_for_the_target(&kind) =>
-            {
-                match self.direct().await {
-                    Ok(visit) => visit.open(open).await,
-                    Err(why) => {
+            kind @ ChannelKind::Other { .. } if forward::is_for_the_target(&kind) => {
+                match self.forwards_through().await {
+                    Ok(Some(visit)) => visit.open(open).await,
+                    Ok(None) => {
                         self.decline(kind.name()).await;
-                        let sentence = why.unwrap_or_else(|| sentences::NO_FORWARDING.to_owned());
+                        open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+                    }
+                    Err(sentence) => {
+                        self.decline(kind.name()).await;
                         open.refuse(RefusalCode::AdministrativelyProhibited, &sentence);
                     }
                 }
             }
-            other @ (ChannelKind::DirectTcpip { .. } | ChannelKind::Other { .. }) => {
-                self.decline(other.name()).await;
+            ChannelKind::Other { name, .. } => {
+                self.decline(&name).await;
                 open.refuse(RefusalCode::UnknownKind, sentences::SESSIONS_ONLY);
             }
         }
     }
 
+    fn call(&self, host: String, port: u32, originator: String) -> gateway::Call {
+        gateway::Call {
+            services: Arc::clone(&self.services),
+            story: self.story.clone(),
+            guest: Arc::clone(&self.guest),
+            number: ChannelNumber(self.calls.fetch_add(1, Ordering::Relaxed).saturating_add(1)),
+            host,
+            port,
+            originator,
+        }
+    }
+
+    /// The visit that forwards belong to, or none where they are the bastion's own; the error is a sentence.
+    ///
+    /// A single word may be what `ssh` filled in: it costs no look-up, and what it was found to mean holds for
+    /// the whole connection, so that all of its forwards go the same way.
+    async fn forwards_through(&self) -> Result<Option<&Arc<Visit>>, String> {
+        if let Addressing::Word(word) = addressing::read(&self.guest.ssh_user) {
+            let is_a_target = || {
+                let own = addressing::is_own_name(&word, &self.guest.identity.user);
+                let known = TargetRef::parse(&word).map(|word| self.services.inventory.known(&word));
+                !own && matches!(known, Ok(Resolution::Found(_) | Resolution::Ambiguous(_)))
+            };
+            if !*self.word_is_a_target.get_or_init(is_a_target) {
+                return Ok(None);
+            }
+        }
+        match self.direct().await {
+            Ok(visit) => Ok(Some(visit)),
+            Err(Some(sentence)) => Err(sentence),
+            Err(None) => Ok(None),
+        }
+    }
+
+    /// As [`Self::forwards_through`], for a TCP connection: to the port of SSH it is a jump all the same where the name is
+    /// a single word.
+    async fn connects_through(&self, port: u32) -> Result<Option<&Arc<Visit>>, String> {
+        let word = matches!(addressing::read(&self.guest.ssh_user), Addressing::Word(_));
+        if word && port == u32::from(gateway::SSH_PORT) { Ok(None) } else { self.forwards_through().await }
+    }
+
     /// What is asked of the connection as a whole is for the target that it goes to, if it goes to one.
     async fn answer(&self, request: GlobalRequest) {
-        let visit = if forward::is_request(&request.name) { self.direct().await.ok() } else { None };
+        let is_forward = forward::is_request(&request.name);
+        let visit = if is_forward { self.forwards_through().await.ok().flatten() } else { None };
         match visit {
             Some(visit) => visit.answer(request).await,
             None => self.decline(&request.name).await,
@@ -249,10 +306,6 @@ impl House {
         let _on_record = self.story.tell(event).await;
     }
 
-    fn is_direct(&self) -> bool {
-        matches!(addressing::read(&self.guest.ssh_user), Addressing::Direct { .. })
-    }
-
     /// The visit that the SSH user name asks for, or why there is none; nothing to say where the name is no target.
     /// A failure is not remembered: the instance may have been started since.
     async fn direct(&self) -> Result<&Arc<Visit>, Option<String>> {
@@ -262,7 +315,9 @@ impl House {
     async fn find_direct(&self) -> Result<Arc<Visit>, Option<String>> {
         let (typed_login, typed) = match addressing::read(&self.guest.ssh_user) {
             Addressing::Direct { login, target } => (Some(login), target),
-            Addressing::Word(word) if word.is_empty() || word == self.guest.identity.user.as_str() => {
+            Addressing::Word(word)
+                if word.is_empty() || addressing::is_own_name(&word, &self.guest.identity.user) =>
+            {
                 return Err(None);
             }
             Addressing::Word(word) => (None, word),

@@ -25,6 +25,8 @@ const REQUESTS_MAX: u32 = 64;
 pub(super) struct Guest {
     pub(super) identity: Arc<Identity>,
     pub(super) extensions: Extensions,
+    /// The key or certificate of that login, in wire form; its algorithm is in the identity.
+    pub(super) key_blob: Vec<u8>,
     /// The user name of the outer SSH login, as it came.
     pub(super) ssh_user: String,
     pub(super) peer: Peer,
@@ -108,7 +110,9 @@ pub(super) async fn authenticate(
             Verdict::LetIn(accepted) => {
                 story.record(succeeded(&request, &accepted)).await?;
                 let identity = Arc::new(accepted.identity);
-                let guest = Guest { identity, extensions: accepted.extensions, ssh_user: request.user, peer };
+                let key_blob = key_blob.to_vec();
+                let extensions = accepted.extensions;
+                let guest = Guest { identity, extensions, key_blob, ssh_user: request.user, peer };
                 return Ok((guest, client.succeed()));
             }
             Verdict::Refused { label, detail } => {

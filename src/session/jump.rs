@@ -1,15 +1,14 @@
 //! `ssh -J bastion login@target`: an SSH server of our own at the other end of the jump, so that policy and
-//! audit see the session. It lets the already authenticated guest in and takes the login from the name.
+//! audit see the session. It lets the already authenticated guest in and takes the login from the name. Where policy
+//! wants it, the jump is passed through and there is no such server.
 
 use std::sync::Arc;
 
-use super::Services;
 use super::entrance::Guest;
-use super::program;
-use super::resolve;
-use super::sentences;
+use super::passthrough::{self, Plan};
 use super::story::Story;
 use super::visit::{Errand, Visit};
+use super::{Services, program, resolve, sentences};
 use crate::audit::Way;
 use crate::domain::Target;
 use crate::ssh::{
@@ -19,31 +18,65 @@ use crate::ssh::{
 
 /// A certificate without any name would be for every name; this one is for none that is in use.
 const NOBODY: &str = "name.invalid";
-/// The port people mean when they name none.
-const SSH_PORT: u32 = 22;
 
-/// Serves one jump until it is over.
-///
-/// Whoever may not go on still gets an SSH server, one that says why: a refused channel would leave the user
-/// with "stdio forwarding failed" and, at `LogLevel ERROR`, without the reason.
+/// Serves one jump to a target that the guest may enter, until it is over.
 pub(super) async fn serve(
     services: Arc<Services>,
     story: Story,
     guest: Arc<Guest>,
     open: ChannelOpen,
     host: String,
-    port: u32,
+    target: Arc<Target>,
 ) {
-    let found = resolve::resolve(&services, &story, &guest, &host, Way::Jump).await;
-    if !is_ssh(port, found.as_deref().ok()) {
-        let sentence = found.map_or_else(|sentence| sentence, |target| sentences::wrong_port(&target, port));
-        return open.refuse(RefusalCode::AdministrativelyProhibited, &sentence);
+    let open = match passthrough::plan(&services, &guest, &target) {
+        Plan::Visit => open,
+        Plan::Tell(sentence) => return turn_away(&services, open, &host, Some(&target), &sentence).await,
+        Plan::Tunnel(login) => {
+            let wanted = passthrough::Wanted { story: &story, guest: &guest, target: &target, login };
+            let passing = Box::pin(passthrough::serve(&services, wanted, open));
+            let Err((open, sentence)) = passing.await else { return };
+            return turn_away(&services, open, &host, Some(&target), &sentence).await;
+        }
+    };
+    let Some((login, connection)) = enter(&services, open, &host, Some(&target)).await else { return };
+    match resolve::login(&services, &guest, &target, Some(&login)) {
+        Ok(login) => {
+            let client = connection.opener();
+            let errand = Errand { story, guest, target, login, way: Way::Jump, client };
+            Visit::new(&services, errand).serve(&connection).await;
+        }
+        Err(sentence) => say_goodbye(&services, &connection, &sentence).await,
     }
-    let config = match inner_config(&services, &host, found.as_deref().ok()) {
+}
+
+/// An SSH server that says why not.
+///
+/// A refused channel would leave the user with "stdio forwarding failed" and, at `LogLevel ERROR`, without the reason.
+pub(super) async fn turn_away(
+    services: &Services,
+    open: ChannelOpen,
+    host: &str,
+    target: Option<&Target>,
+    sentence: &str,
+) {
+    if let Some((_, connection)) = enter(services, open, host, target).await {
+        say_goodbye(services, &connection, sentence).await;
+    }
+}
+
+/// The inner key exchange and login; nothing where it does not come to that.
+async fn enter(
+    services: &Services,
+    open: ChannelOpen,
+    host: &str,
+    target: Option<&Target>,
+) -> Option<(String, Connection)> {
+    let config = match inner_config(services, host, target) {
         Ok(config) => config,
         Err(error) => {
             tracing::error!(%error, "the certificate of an inner server could not be made");
-            return open.refuse(RefusalCode::ConnectFailed, sentences::OUT_OF_ORDER);
+            open.refuse(RefusalCode::ConnectFailed, sentences::OUT_OF_ORDER);
+            return None;
         }
     };
     let stream = ChannelStream::new(Arc::new(open.accept()));
@@ -52,32 +85,23 @@ pub(super) async fn serve(
         let_in(inner).await
     };
     let grace = services.settings.handshake_timeout + services.settings.login_grace;
-    let (login, connection) = match tokio::time::timeout(grace, entered).await {
-        Ok(Ok(entered)) => entered,
-        Ok(Err(closed)) => return tracing::debug!(%closed, "a jump ended before its login"),
-        Err(_) => return tracing::debug!("a jump took too long to log in"),
-    };
-    let visit = found.and_then(|target| {
-        let login = resolve::login(&services, &guest, &target, Some(&login))?;
-        let client = connection.opener();
-        Ok(Visit::new(&services, Errand { story, guest, target, login, way: Way::Jump, client }))
-    });
-    match visit {
-        Ok(visit) => visit.serve(&connection).await,
-        Err(sentence) => tokio::select! {
-            () = turn_away(&services, &connection, &sentence) => {}
-            () = services.tasks.token().cancelled() => connection.disconnect(sentences::SHUTTING_DOWN),
-        },
+    match tokio::time::timeout(grace, entered).await {
+        Ok(Ok(entered)) => return Some(entered),
+        Ok(Err(closed)) => tracing::debug!(%closed, "a jump ended before its login"),
+        Err(_) => tracing::debug!("a jump took too long to log in"),
+    }
+    None
+}
+
+async fn say_goodbye(services: &Services, connection: &Connection, sentence: &str) {
+    tokio::select! {
+        () = answer_all(services, connection, sentence) => {}
+        () = services.tasks.token().cancelled() => connection.disconnect(sentences::SHUTTING_DOWN),
     }
 }
 
-/// Whether the jump is to where SSH is spoken: the usual port, or the target's own.
-fn is_ssh(port: u32, target: Option<&Target>) -> bool {
-    port == SSH_PORT || target.is_some_and(|target| port == u32::from(target.port))
-}
-
 /// Answers everything with the same sentence.
-async fn turn_away(services: &Services, connection: &Connection, sentence: &str) {
+async fn answer_all(services: &Services, connection: &Connection, sentence: &str) {
     while let Ok(event) = connection.next().await {
         match event {
             ConnectionEvent::Open(open) if open.kind == ChannelKind::Session => {

@@ -82,6 +82,7 @@ impl Live {
             way: errand.way,
             login: permit.login().clone(),
             target: TargetFacts::from(permit.target().as_ref()),
+            content: None,
         };
         story.record(started).await.map_err(unavailable)?;
         Ok(Self::in_use(services, errand, story, upstream, *permit.limits()))
@@ -310,7 +311,8 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
     story.tell(event).await
 }
 
-fn push_event(pushed: &Pushed) -> Event {
+/// What became of a push.
+pub(super) fn push_event(pushed: &Pushed) -> Event {
     match &pushed.result {
         Ok(injected) => Event::KeyPushed {
             request_id: Text::from(injected.request_id()),

@@ -17,8 +17,11 @@ mod client;
 mod console;
 mod entrance;
 mod forward;
+mod gateway;
 mod jump;
 mod live;
+mod passthrough;
+mod pipe;
 mod prelude;
 mod program;
 mod resolve;
@@ -43,6 +46,7 @@ use crate::tasks::Tasks;
 use crate::upstream::Connector;
 
 pub use client::serve;
+pub use gateway::Gateway;
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +76,8 @@ pub struct Services {
     pub inventory: Inventory,
     /// The way to them.
     pub connector: Connector,
+    /// What the bastion connects to itself.
+    pub gateway: Gateway,
     /// The audit trail.
     pub log: Log,
     /// The time.

@@ -1,6 +1,7 @@
 //! What users read when something is not possible. Full, kind, and free of what they may not know.
 
-use crate::domain::{ActionKind, Login, Target};
+use crate::credential::NotPushable;
+use crate::domain::{ActionKind, Login, Target, UserName};
 
 pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
@@ -27,6 +28,10 @@ pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one 
 pub(super) const TOO_MANY_ATTEMPTS: &str =
     "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
 
+pub(super) const NO_FORWARDING_IN_CERTIFICATE: &str = "the certificate that you logged in with does not permit port forwarding; ask whoever issues it if you need to.";
+pub(super) const NO_LOGIN_TO_TUNNEL: &str = "policy names no login for you there; put one behind your user name for \
+     drawbridge, as in `ssh -J USER+LOGIN@BASTION TARGET`, or ask whoever manages your access.";
+
 /// Unknown and not-yours read the same.
 pub(super) fn unknown_target(typed: &str) -> String {
     let typed: String = typed.chars().filter(|c| !c.is_control()).take(64).collect();
@@ -49,13 +54,6 @@ pub(super) fn not_running(target: &Target) -> String {
         "stopping" => format!("{name} is being stopped; start it again once it has stopped."),
         state => format!("{name} is {state}; start it and try again."),
     }
-}
-
-pub(super) fn wrong_port(target: &Target, port: u32) -> String {
-    format!(
-        "drawbridge reaches {} by SSH only and does not forward to port {port}; leave the port out.",
-        target.display_name()
-    )
 }
 
 pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> String {
@@ -93,5 +91,87 @@ pub(super) fn no_more_channels(target: &Target) -> String {
     format!(
         "{} refuses another session on this connection (MaxSessions in its sshd); close one first.",
         target.display_name()
+    )
+}
+
+/// Something typed, fit to be shown.
+fn shown(typed: &str) -> String {
+    typed.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// Unknown and not-yours read the same.
+pub(super) fn unknown_destination(typed: &str) -> String {
+    format!(
+        "there is no destination \"{}\" that you may connect to through drawbridge; check name and port, or ask \
+         whoever manages your access.",
+        shown(typed)
+    )
+}
+
+pub(super) fn bad_port(port: u32) -> String {
+    format!("there is no port {port} to connect to; ports go from 1 to 65535.")
+}
+
+pub(super) fn never_reachable(typed: &str) -> String {
+    format!(
+        "drawbridge does not connect to \"{}\": the bastion's own addresses, loopback, link-local and multicast are \
+         never reachable through it; to reach a service on an instance itself, forward through a session on it.",
+        shown(typed)
+    )
+}
+
+pub(super) fn not_private(typed: &str) -> String {
+    format!(
+        "drawbridge connects to private addresses only, and \"{}\" is none; connect to it without the bastion.",
+        shown(typed)
+    )
+}
+
+pub(super) fn nothing_listens(typed: &str) -> String {
+    format!(
+        "\"{}\" refused the connection; check that the service runs there and listens on that port.",
+        shown(typed)
+    )
+}
+
+pub(super) fn no_answer(typed: &str) -> String {
+    format!(
+        "\"{}\" did not answer; check that its security group and network ACL let drawbridge in.",
+        shown(typed)
+    )
+}
+
+pub(super) fn no_way(typed: &str) -> String {
+    format!(
+        "drawbridge has no network route to \"{}\"; check the route tables and the VPC peering between the two.",
+        shown(typed)
+    )
+}
+
+pub(super) fn several_logins(user: &UserName, target: &Target, logins: &[Login]) -> String {
+    let names: Vec<&str> = logins.iter().map(Login::as_str).take(10).collect();
+    let first = names.first().copied().unwrap_or("LOGIN");
+    let name = target.display_name();
+    format!(
+        "you may enter {name} by pass-through as {}; say which behind your user name for drawbridge, as in \
+         `ssh -J {user}+{first}@BASTION {first}@{name}`.",
+        names.join(", ")
+    )
+}
+
+pub(super) fn key_not_pushable(target: &Target, why: NotPushable) -> String {
+    format!(
+        "{} is entered by pass-through, with your own key by way of EC2 Instance Connect, which takes Ed25519 keys and \
+         RSA keys of 2048 to 4096 bits; the key that you logged in to drawbridge with {why}. Use an Ed25519 or RSA key \
+         for drawbridge and for the target (`ssh -i KEY`, or IdentityFile in ~/.ssh/config for both); \
+         `ssh-keygen -t ed25519` makes one.",
+        target.display_name()
+    )
+}
+
+pub(super) fn push_not_accepted(login: &Login) -> String {
+    format!(
+        "EC2 Instance Connect did not accept the login \"{login}\" or your key for the instance; check the spelling \
+         of the login, and use an Ed25519 key or an RSA key of 2048 or 4096 bits."
     )
 }

@@ -11,11 +11,11 @@ use tokio::task::JoinHandle;
 use super::entrance::Guest;
 use super::story::Story;
 use super::visit::Errand;
-use super::{Peer, Services, Settings, serve};
+use super::{Gateway, Peer, Services, Settings, serve};
 use crate::audit::{Collected, Log, Way};
 use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
-use crate::credential::{BoxFuture, EphemeralKey, InjectError, Injected, Injector};
+use crate::credential::{BoxFuture, InjectError, Injected, Injector, PublicHalf};
 use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, Target, UserName};
 use crate::policy::{Permit, Policy};
 use crate::reload::Reloadable;
@@ -38,7 +38,7 @@ impl Injector for NoAws {
     fn inject<'a>(
         &'a self,
         _: &'a Permit,
-        _: &'a EphemeralKey,
+        _: &'a PublicHalf,
     ) -> BoxFuture<'a, Result<Injected, InjectError>> {
         Box::pin(std::future::pending())
     }
@@ -104,6 +104,7 @@ impl Bastion {
             policy: Reloadable::new("policy", Policy::from_text("policy.cedar", "").expect("a policy")),
             inventory: Inventory::new(Vec::new(), crate::target::Settings::default(), Arc::clone(&clock)),
             connector: Connector::new(Arc::new(NoAws), Arc::new(NoPins), upstream, Arc::clone(&clock)),
+            gateway: Gateway::new(&[]),
             log,
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
@@ -151,6 +152,7 @@ impl Bastion {
         let guest = Guest {
             identity: Arc::new(identity),
             extensions: Extensions::WITHOUT_CERTIFICATE,
+            key_blob: self.alice.public_blob(),
             ssh_user: "alice".to_owned(),
             peer: peer(),
         };
@@ -258,4 +260,49 @@ async fn withdrawn_access_is_on_record_when_it_is_tried() {
             .any(|line| line["reason"] == "access-withdrawn" && line["requested"] == "direct-tcpip"),
         "{refused:?}"
     );
+}
+
+fn to(host: &str, port: u32) -> ChannelKind {
+    ChannelKind::DirectTcpip {
+        host: host.to_owned(),
+        port,
+        originator: "127.0.0.1".to_owned(),
+        originator_port: 1234,
+    }
+}
+
+/// `ssh` checks ports itself; other clients send what they are told.
+#[tokio::test]
+async fn ports_that_there_are_not_are_refused_in_a_sentence() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    for port in [0, 65_536, u32::MAX] {
+        let refused = connection.open(&to("10.0.0.1", port)).await.expect_err("there is no such port");
+        assert!(refused.to_string().contains("ports go from 1 to 65535"), "{refused}");
+    }
+    let lines = bastion.audit.named("target-not-resolved");
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line["reason"] == "malformed"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn withdrawn_access_connects_nowhere_either() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    let users_file = bastion.files.write("users.toml", "[users]\n");
+    let nobody = IdentitySources { users_file, ..IdentitySources::default() };
+    bastion.services.directory.replace_with(Directory::load(&nobody)).expect("a users file");
+    let refused = connection.open(&to("10.0.0.1", 5432)).await.expect_err("withdrawn");
+    assert!(refused.to_string().contains("withdrawn"), "{refused}");
+    assert!(bastion.audit.named("decision").is_empty());
+}
+
+#[tokio::test]
+async fn nobody_connects_where_policy_does_not_say_so() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    let refused = connection.open(&to("10.0.0.1", 5432)).await.expect_err("no rule");
+    assert!(refused.to_string().contains("there is no destination"), "{refused}");
+    assert_eq!(bastion.audit.named("decision").len(), 1);
+    assert!(bastion.audit.named("upstream-failed").is_empty());
 }

@@ -111,6 +111,16 @@ impl Inventory {
         }
     }
 
+    /// Says what a reference means by the copies alone: it costs nobody anything, and an instance that was started
+    /// since the last refresh is unknown.
+    #[must_use]
+    pub fn known(&self, wanted: &TargetRef) -> Resolution {
+        let levels = levels(wanted, &self.inner.places);
+        let incomplete = || self.inner.lanes.iter().any(|lane| lane.catalogue.load().is_none());
+        choose(search(&levels, &self.catalogues()))
+            .unwrap_or_else(|| if incomplete() { Resolution::Unavailable } else { Resolution::Unknown })
+    }
+
     /// Every target of every copy, in no particular order.
     #[must_use]
     pub fn all(&self) -> Arc<[Arc<Target>]> {

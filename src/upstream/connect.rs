@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use super::failure::UpstreamError;
 use super::host_key::{Doubt, PinnedKey, Vouched, verify};
 use super::{Connector, Settings};
-use crate::credential::{EphemeralKey, InjectError, Injected};
+use crate::credential::{EphemeralKey, InjectError, Injected, PublicHalf};
 use crate::domain::{Fingerprint, Target};
 use crate::policy::Permit;
 use crate::ssh::{self, ClientAuthError, ClientConfig, Connection, Limits, Negotiated, Signer, Unverified};
 use crate::tcp::PromptTcp;
 
 /// How long a push that is under way is waited for once dialling has failed: its outcome belongs in the audit.
-const PUSH_LINGER: Duration = Duration::from_secs(2);
+pub(super) const PUSH_LINGER: Duration = Duration::from_secs(2);
 /// Channels on one upstream; those that a target opens are refused one by one, on record.
 const TARGET_CHANNELS_MAX: usize = 1024;
 
@@ -103,7 +103,7 @@ impl Connector {
         let pin = self.pins.pin(target).await.map_err(UpstreamError::Pins)?;
         let key = EphemeralKey::generate().map_err(|_| UpstreamError::Key)?;
         let unverified = {
-            let mut push = pin!(self.push(permit, &key));
+            let mut push = pin!(self.push(permit, key.public_half()));
             let mut dial = pin!(dial(target, address, &self.settings, pin.as_ref()));
             tokio::select! {
                 outcome = &mut push => {
@@ -143,7 +143,7 @@ impl Connector {
         Ok(Upstream { connection, facts })
     }
 
-    async fn push(&self, permit: &Permit, key: &EphemeralKey) -> Pushed {
+    pub(super) async fn push(&self, permit: &Permit, key: &PublicHalf) -> Pushed {
         let started = Instant::now();
         let result = self.injector.inject(permit, key).await;
         Pushed { fingerprint: key.fingerprint().clone(), result, took: started.elapsed() }
@@ -184,18 +184,23 @@ fn dial<'a>(
         ..ClientConfig::default()
     };
     async move {
-        let stream = match timeout(settings.connect_timeout, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(dial_error(&error, settings)),
-            Err(_) => return Err(UpstreamError::ConnectTimeout(settings.connect_timeout)),
-        };
-        let stream = PromptTcp::new(stream).map_err(|error| UpstreamError::Unreachable(error.kind()))?;
+        let stream = dial_tcp(address, settings).await?;
         match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
             Ok(Ok(unverified)) => Ok(unverified),
             Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
             Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
         }
     }
+}
+
+/// The TCP connection alone.
+pub(super) async fn dial_tcp(address: SocketAddr, settings: &Settings) -> Result<PromptTcp, UpstreamError> {
+    let stream = match timeout(settings.connect_timeout, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(dial_error(&error, settings)),
+        Err(_) => return Err(UpstreamError::ConnectTimeout(settings.connect_timeout)),
+    };
+    PromptTcp::new(stream).map_err(|error| UpstreamError::Unreachable(error.kind()))
 }
 
 fn dial_error(error: &io::Error, settings: &Settings) -> UpstreamError {

@@ -1,4 +1,4 @@
-//! Permit → [`Upstream`]: our SSH connection to the target.
+//! Permit → [`Upstream`]: our SSH connection to the target; or [`Tunnel`]: the way for the client's own.
 //!
 //! The key push runs beside dialling and key exchange. What always holds here: the address dialled is
 //! the permit's target's; nothing is sent to a machine whose host key was not verified against the pin
@@ -9,6 +9,7 @@
 mod connect;
 mod failure;
 mod host_key;
+mod tunnel;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::domain::{InstanceId, Target};
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
 pub use host_key::{PinBoard, PinError, PinnedKey, Vouched};
+pub use tunnel::Tunnel;
 
 /// How targets are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

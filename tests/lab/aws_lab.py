@@ -184,6 +184,10 @@ class AwsLab:
     def instance(self, account: str, ip: str, tags: dict[str, str], state: str = "running") -> dict:
         key, region, subnet, image = self.accounts[account]
         ec2 = self._client("ec2", key, region)
+        if not ip.startswith("127."):  # an address of a namespace: see lab.py
+            block = ip.rsplit(".", 1)[0] + ".0/24"
+            vpc = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+            subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{region}a")["Subnet"]["SubnetId"]
         tag_list = [{"Key": k, "Value": v} for k, v in tags.items()]
         made = ec2.run_instances(
             ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, PrivateIpAddress=ip,

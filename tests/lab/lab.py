@@ -87,6 +87,7 @@ class Lab:
         for readable in (folder, folder / "keys", folder / "calls"):
             readable.chmod(0o755)
         self.running: dict[int, subprocess.Popen] = {}
+        self.networks: list[str] = []
         self.aws = aws_lab.AwsLab(folder / "keys")
 
     # ── what a request may ask ────────────────────────────────────────────────
@@ -175,6 +176,50 @@ class Lab:
                     raise RuntimeError(f"nothing listens on {ip}:{port}: {Path(log).read_text()}") from None
                 time.sleep(0.02)
 
+    def network(self) -> dict:
+        """A network of its own beside the machine's: what is not the bastion's own machine. Only root can make one."""
+        number = len(self.networks) + 1
+        name = f"db-{os.getpid()}-{number}"
+        ours, theirs = f"dbo{os.getpid()}-{number}"[:15], f"dbt{os.getpid()}-{number}"[:15]
+        try:  # other tests on this machine may have networks too
+            taken = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True).stdout
+        except FileNotFoundError:
+            return {"missing": "there is no `ip` (Debian package iproute2)"}
+        blocks = (f"10.{100 + (os.getpid() + n) % 100}.{number}" for n in range(100))
+        block = next((block for block in blocks if f" {block}." not in taken), None)
+        if block is None:
+            return {"missing": "every block of addresses for it is taken"}
+        steps = [
+            ["netns", "add", name],
+            ["link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", name],
+            ["addr", "add", f"{block}.1/24", "dev", ours],
+            ["link", "set", ours, "up"],
+            *(["-n", name, "addr", "add", f"{block}.{n}/24", "dev", theirs] for n in (2, 3)),
+            ["-n", name, "link", "set", theirs, "up"],
+            ["-n", name, "link", "set", "lo", "up"],
+        ]
+        self.networks.append(name)
+        for step in steps:
+            done = subprocess.run(["ip", *step], capture_output=True, text=True)
+            if done.returncode != 0:
+                return {"missing": f"`ip {' '.join(step)}` says: {done.stderr.strip()}"}
+        return {"name": name, "ours": f"{block}.1", "theirs": [f"{block}.2", f"{block}.3"], "block": f"{block}.0/24"}
+
+    def echo(self, network: str, ip: str, port: int) -> int:
+        """A service in a network that answers with what it is told, and at the end with how much that was."""
+        log = str(self.folder / f"echo-{network}-{port}.log")
+        pid = self.spawn(["ip", "netns", "exec", network, sys.executable, str(HERE / "echo.py"), ip, str(port)],
+                         dict(os.environ), log, log)
+        self.wait_for_port(pid, ip, port, log)
+        return pid
+
+    def remove_networks(self) -> None:
+        for name in self.networks:
+            try:  # its interfaces go with it, and their other ends with them
+                subprocess.run(["ip", "netns", "del", name], capture_output=True)
+            except FileNotFoundError:
+                return
+
     # ── the loop ──────────────────────────────────────────────────────────────
 
     def answer(self, line: str) -> dict:
@@ -214,6 +259,7 @@ def main() -> None:
             print(json.dumps(lab.answer(line)), file=answers)
     finally:
         lab.end_everything()
+        lab.remove_networks()
         shutil.rmtree(folder, ignore_errors=True)
 
 

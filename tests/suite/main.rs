@@ -27,7 +27,11 @@ mod endings;
 #[cfg(test)]
 mod forwards;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod main_path;
+#[cfg(test)]
+mod passthrough;
 #[cfg(test)]
 mod past_bugs;
 #[cfg(test)]

@@ -90,6 +90,11 @@ fn a_shared_key_needs_the_name() {
     assert_eq!(named("bob").enters(&directory, &key.blob), "bob");
     assert_eq!(named("root").refused(&directory, &key.blob), AuthFailure::AmbiguousUser);
     assert_eq!(named("carol").refused(&directory, &key.blob), AuthFailure::WrongUser);
+    // With a login behind it, a name says the same.
+    assert_eq!(named("alice+ec2-user").enters(&directory, &key.blob), "alice");
+    assert_eq!(named("bob+").enters(&directory, &key.blob), "bob");
+    assert_eq!(named("carol+alice").refused(&directory, &key.blob), AuthFailure::WrongUser);
+    assert_eq!(named("alice+x@web-1").refused(&directory, &key.blob), AuthFailure::AmbiguousUser);
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Builder {
 
     fn add(mut self, name: &str, kind: Kind) -> Self {
         let tags = BTreeMap::from([("Name".to_owned(), name.to_owned())]);
-        self.instances.push(Wanted { name: name.to_owned(), kind, tags, sshd: String::new() });
+        self.instances.push(Wanted { name: name.to_owned(), kind, tags, sshd: String::new(), ip: None });
         self
     }
 
@@ -64,6 +64,12 @@ impl Builder {
     /// An instance on which nothing listens.
     pub(crate) fn closed(self, name: &str) -> Self {
         self.add(name, Kind::Closed)
+    }
+
+    /// The private address of the instance named last.
+    pub(crate) fn at(mut self, ip: &str) -> Self {
+        self.last().ip = Some(ip.to_owned());
+        self
     }
 
     /// A tag of the instance named last.

@@ -31,6 +31,8 @@ pub(super) struct Wanted {
     pub(super) tags: BTreeMap<String, String>,
     /// Lines of `sshd_config` that come before the lab's own.
     pub(super) sshd: String,
+    /// Its private address, where it is to have a certain one.
+    pub(super) ip: Option<String>,
 }
 
 /// One instance of the lab.
@@ -105,11 +107,12 @@ impl Wanted {
     /// Makes the instance in that account.
     pub(super) fn start(&self, account: &str) -> Instance {
         let supervisor = Supervisor::get();
-        let ip = next_address();
+        let ip = self.ip.clone().unwrap_or_else(next_address);
         let silent =
             (self.kind == Kind::Silent).then(|| TcpListener::bind((ip.as_str(), 0)).expect("a free port"));
         let port = match &silent {
             Some(listener) => listener.local_addr().expect("bound").port(),
+            None if self.ip.is_some() => 22,
             None => supervisor.free_port(&ip),
         };
         let mut tags = self.tags.clone();
