@@ -14,6 +14,7 @@ use super::origin::Complaint;
 use super::reader::Section;
 use super::suggest::nearest;
 use super::value::{quoted, text};
+use crate::domain::ServerAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -24,6 +25,8 @@ const HOUR: Duration = Duration::from_hours(1);
 pub struct Server {
     /// The addresses to listen on; at least one, no two alike.
     pub listen: Vec<SocketAddr>,
+    /// How clients reach the bastion, where that is not the address they connect to.
+    pub address: Option<ServerAddress>,
     /// The host key (private, OpenSSH format); made at first start when it is missing.
     pub host_key: PathBuf,
     /// The key that certifies host names for `@cert-authority` lines; made at first start.
@@ -62,6 +65,7 @@ impl Server {
         let rekey_after_mib: u64 = section.integer("rekey_after_mib", 1024, 1..=65_536);
         Self {
             listen: listen_addresses(section),
+            address: section.parse("address", server_address),
             host_key: section.state_path("host_key", "host_ed25519", data_dir, Expect::PrivateKey),
             host_ca_key: section.state_path("host_ca_key", "host_ca_ed25519", data_dir, Expect::PrivateKey),
             login_grace: section.duration("login_grace", 30 * SECOND, SECOND..=10 * MINUTE),
@@ -102,6 +106,14 @@ fn socket_address(value: &Value) -> Result<SocketAddr, Complaint> {
     text.parse().map_err(|_| {
         Complaint::new(format!("{} is not an address and a port", quoted(text)))
             .hint("write a numeric address and a port, such as \"0.0.0.0:2222\" or \"[::]:2222\"")
+    })
+}
+
+fn server_address(value: &Value) -> Result<ServerAddress, Complaint> {
+    let text = text(value)?;
+    ServerAddress::parse(text).map_err(|error| {
+        Complaint::new(format!("{} is not how a client could name a host", quoted(text)))
+            .hint(error.to_string())
     })
 }
 

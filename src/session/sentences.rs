@@ -1,6 +1,7 @@
 //! What users read when something is not possible. Full, kind, and free of what they may not know.
 
-use crate::domain::{ActionKind, Login, Target};
+use crate::console::shown;
+use crate::domain::{ActionKind, Login, Target, TargetRef};
 
 pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
@@ -14,8 +15,6 @@ pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwardin
      instance with `ssh -J` and its name.";
 pub(super) const SESSIONS_ONLY: &str =
     "drawbridge opens sessions and jumps here, and no other kind of channel.";
-pub(super) const INVENTORY_UNAVAILABLE: &str =
-    "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const OUT_OF_ORDER: &str =
     "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator.";
 pub(super) const WITHDRAWN: &str = "your access to drawbridge has been withdrawn since you logged in; ask whoever manages it if this is a mistake.";
@@ -24,20 +23,24 @@ pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one 
 pub(super) const TOO_MANY_ATTEMPTS: &str =
     "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
 
-/// Unknown and not-yours read the same.
-pub(super) fn unknown_target(typed: &str) -> String {
-    let typed: String = typed.chars().filter(|c| !c.is_control()).take(64).collect();
-    format!(
-        "there is no target \"{typed}\" that you may reach; check the name, or ask whoever manages your access."
-    )
+/// Several logins would do, and there is no terminal to ask on.
+pub(super) fn several_logins(target: &Target, logins: &[Login]) -> String {
+    let name = shown(target.display_name());
+    let word = target.name.as_deref().filter(|name| TargetRef::parse(name).is_ok());
+    let word = shown(word.unwrap_or(target.id.as_str()));
+    let choices: Vec<String> =
+        logins.iter().map(|login| format!("ssh {login}@{word}@BASTION")).take(CHOICES_NAMED_MAX).collect();
+    format!("{name} has several logins for you; name one: {}.", choices.join(", or "))
 }
 
-pub(super) fn ambiguous(typed: &str, candidates: &[String]) -> String {
-    format!(
-        "\"{typed}\" means more than one target: {}; name one by its instance id, or add the account or region.",
-        candidates.join(", ")
-    )
-}
+/// The most logins that one sentence names.
+const CHOICES_NAMED_MAX: usize = 10;
+
+pub(super) const NOTHING_CHOSEN: &str = "no login was chosen, so nothing was started.";
+pub(super) const NO_SUBSYSTEM: &str = "the bastion itself keeps no files and has no subsystems; name an instance, \
+     as in `sftp LOGIN@INSTANCE@BASTION` or `sftp -J BASTION LOGIN@INSTANCE`.";
+/// After the sentence about a word that is no target, where it may have been meant as a command.
+pub(super) const COMMANDS: &str = "`ssh BASTION help` lists the commands.";
 
 pub(super) fn not_running(target: &Target) -> String {
     let name = target.display_name();

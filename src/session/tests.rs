@@ -106,6 +106,7 @@ impl Bastion {
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
             host_ca: Arc::new(HostKey::generate("ca").expect("key")),
+            address: None,
             settings: Settings {
                 handshake_timeout: GRACE,
                 login_grace: GRACE,
