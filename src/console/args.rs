@@ -296,9 +296,10 @@ mod tests {
 
     #[test]
     fn actions_come_with_their_particulars() {
-        let action = |line: &str| match parse(&format!("explain web-1 {line}")).expect("a command") {
-            Command::Explain(args) => args.action(),
-            other => panic!("{other:?}"),
+        let action = |line: &str| {
+            let command = parse(&format!("explain web-1 {line}")).expect("a command");
+            let Command::Explain(args) = command else { panic!("{command:?}") };
+            args.action()
         };
         assert_eq!(action(""), Ok(Action::Shell));
         assert_eq!(action("--command 'git pull'"), Ok(Action::Exec { command: "git pull".to_owned() }));

@@ -17,6 +17,8 @@ mod certificates;
 #[cfg(test)]
 mod config_cli;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod demo_contract;
 #[cfg(test)]
 mod endings;
