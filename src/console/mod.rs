@@ -24,6 +24,7 @@ mod words;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 pub use answer::{Answer, Verdict};
 pub use args::{Command, ExplainArgs, SshConfigArgs, TargetsArgs, WhoamiArgs, help, is_command, parse};
@@ -71,8 +72,13 @@ impl Desk {
     }
 }
 
+/// How many lists are made at a time; further ones wait. Sessions come first.
+static LISTS: Semaphore = Semaphore::const_new(2);
+
 /// Policy is asked about every machine: that is work for a thread on which nobody else waits.
 async fn aside(answer: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    // It is never closed.
+    let _place = LISTS.acquire().await;
     tokio::task::spawn_blocking(answer).await.unwrap_or_else(|fault| {
         tracing::error!(%fault, "a console command was ended by a fault; please report this");
         Answer::no(

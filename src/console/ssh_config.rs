@@ -13,7 +13,7 @@ use super::answer::{Answer, Verdict};
 use super::args::SshConfigArgs;
 use super::listing::Reach;
 use super::text::count;
-use crate::domain::{InstanceId, ServerAddress, Target};
+use crate::domain::{ActionKind, InstanceId, ServerAddress, Target};
 
 /// The longest name, as long as a host name can be (RFC 1035 §2.3.4).
 const NAME_LENGTH_MAX: usize = 253;
@@ -21,7 +21,9 @@ const NAME_LENGTH_MAX: usize = 253;
 const QUOTED_MAX: usize = 64;
 
 pub(super) fn answer(desk: &Desk, args: &SshConfigArgs) -> Answer {
-    let reach = desk.reach();
+    let mut reach = desk.reach();
+    // Where only the bastion itself may connect, ssh has nothing to log in to.
+    reach.retain(|reach| reach.actions.iter().any(|action| *action != ActionKind::Connect));
     if reach.is_empty() {
         let sentence = "there is no target that you may reach; ask whoever manages your access.";
         return Answer::text(String::new()).but(Verdict::No, sentence);

@@ -105,6 +105,12 @@ fn joined<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
+/// The actions in few words: `all` is every kind that a session may have, for `connect` is the bastion's own.
+fn actions(permitted: &[ActionKind]) -> String {
+    let is_permitted = |kind: &ActionKind| *kind == ActionKind::Connect || permitted.contains(kind);
+    if ActionKind::ALL.iter().all(is_permitted) { "all".to_owned() } else { joined(permitted) }
+}
+
 fn cells(reach: &Reach) -> [String; 8] {
     let Target { name, id, account_alias, region, private_ip, state, .. } = reach.target.as_ref();
     [
@@ -115,7 +121,7 @@ fn cells(reach: &Reach) -> [String; 8] {
         private_ip.to_string(),
         shown(state),
         joined(&reach.logins),
-        joined(&reach.actions),
+        actions(&reach.actions),
     ]
 }
 
@@ -189,7 +195,7 @@ fn json(reach: Vec<Reach>, behind: &Behind) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ask, target};
+    use super::super::testing::{ask, desk_after, target};
     use super::*;
 
     const POLICY: &str = r#"
@@ -251,6 +257,20 @@ when { resource.hasTag("env") && resource.getTag("env") == "dev" };
         ] {
             assert_eq!(names(line).await, wanted, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_old_list_says_how_old_it_is() {
+        let listed = async |age: u64, json: bool| -> String {
+            let desk = desk_after(POLICY, vec![target("web-1", 1)], Duration::from_secs(age)).await;
+            answer(&desk, &TargetsArgs { filters: Vec::new(), json }).output.collect()
+        };
+        assert!(!listed(60, false).await.contains("old"));
+        let old = "What is listed of prod in eu-west-1 is 11 minutes old: AWS has not answered since.\n";
+        assert!(listed(660, false).await.ends_with(old));
+        assert!(listed(8_000, false).await.contains(" is 2 hours old"));
+        let old = r#""old":[{"account_alias":"prod","region":"eu-west-1","age_seconds":660}]"#;
+        assert!(listed(660, true).await.contains(old));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! A desk made by hand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Desk, parse};
 use crate::clock::{Clock as _, HandSetClock, SharedClock};
@@ -25,10 +26,16 @@ pub(super) fn identity(user: &str, groups: &[&str]) -> Identity {
 
 /// A desk at which alice of `eng` stands; the fleet is in prod, eu-west-1.
 pub(super) async fn desk(policy: &str, fleet: Vec<Target>) -> Desk {
+    desk_after(policy, fleet, Duration::ZERO).await
+}
+
+/// The same, so long after the instances were listed.
+pub(super) async fn desk_after(policy: &str, fleet: Vec<Target>, age: Duration) -> Desk {
     let clock = HandSetClock::at("2026-11-22T10:00:00Z");
     let source: Arc<dyn Source> = Arc::new(FakeSource::new(place("prod", "eu-west-1"), [Ok(fleet)]));
     let inventory = Inventory::new(vec![source], Settings::default(), Arc::clone(&clock) as SharedClock);
     inventory.first_refresh().await;
+    clock.advance(age);
     Desk {
         identity: Arc::new(identity("alice", &["eng"])),
         policy: Arc::new(Policy::from_text("policy.cedar", policy).expect("a policy")),

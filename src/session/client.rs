@@ -247,10 +247,12 @@ impl House {
             Addressing::Word(word) => (None, word),
         };
         let (services, guest) = (&self.services, &self.guest);
-        let found = resolve::resolve(services, &self.story, guest, &typed, Way::Direct).await;
-        // A single word that is no target may be the name that ssh filled in: that is no mistake.
-        let target =
-            found.map_err(|sentence| Otherwise::Console(typed_login.is_some().then_some(sentence)))?;
+        let found = resolve::look_for(services, &self.story, guest, &typed, Way::Direct).await;
+        let target = found.map_err(|nowhere| {
+            // A single word that is no target may be the name that ssh filled in: that is no mistake.
+            let filled_in = typed_login.is_none() && nowhere.may_be_no_target;
+            Otherwise::Console((!filled_in).then_some(nowhere.sentence))
+        })?;
         let login = match typed_login {
             Some(typed) => resolve::login(services, guest, &target, Some(&typed)),
             None => match resolve::logins(services, guest, &target) {

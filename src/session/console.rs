@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 
 use super::entrance::{self, Guest};
 use super::prelude::{self, Prelude};
@@ -15,9 +14,6 @@ use crate::console::{self, Answer, Desk, Verdict};
 use crate::domain::{Action, Identity};
 use crate::ssh::{Channel, Closed, STDERR};
 
-/// How many commands are thought about at a time, by all connections; further ones wait. Policy is asked about every
-/// machine there is, and the threads that carry sessions come first.
-static THINKING: Semaphore = Semaphore::const_new(2);
 /// How much of an answer is written at a time.
 const BATCH: usize = 32 * 1024;
 
@@ -119,8 +115,6 @@ impl Reception<'_> {
             address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
             host_ca: services.host_ca.public_line(),
         };
-        // It is never closed.
-        let _place = THINKING.acquire().await;
         desk.answer(command).await
     }
 

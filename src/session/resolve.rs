@@ -17,6 +17,15 @@ use crate::target::default_login;
 /// The login asked about where nobody named one, only to put a refusal on record.
 const NOBODY_IN_PARTICULAR: &str = "ec2-user";
 
+/// Why what was typed leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nowhere {
+    /// What the user is told.
+    pub(super) sentence: String,
+    /// Whether it may well be the name of something else: no target of theirs is known to be called that.
+    pub(super) may_be_no_target: bool,
+}
+
 /// Finds the target. The error is a sentence for the user; what is not theirs reads like what is not there.
 pub(super) async fn resolve(
     services: &Services,
@@ -25,22 +34,38 @@ pub(super) async fn resolve(
     typed: &str,
     way: Way,
 ) -> Result<Arc<Target>, String> {
-    let unavailable = |_| sentences::AUDIT_UNAVAILABLE.to_owned();
+    look_for(services, story, guest, typed, way).await.map_err(|nowhere| nowhere.sentence)
+}
+
+/// As [`resolve`], for a word that need not be a target.
+pub(super) async fn look_for(
+    services: &Services,
+    story: &Story,
+    guest: &Guest,
+    typed: &str,
+    way: Way,
+) -> Result<Arc<Target>, Nowhere> {
+    let certainly = |sentence: String| Nowhere { sentence, may_be_no_target: false };
+    let unavailable = |_| certainly(sentences::AUDIT_UNAVAILABLE.to_owned());
     story.tell(Event::TargetRequested { typed: Text::from(typed), way }).await.map_err(unavailable)?;
     let Ok(identity) = guest.as_of_now(services) else {
         let requested = match way {
             Way::Jump | Way::PassThrough | Way::Connect => "direct-tcpip",
             Way::Direct | Way::Console => "session",
         };
-        return Err(entrance::withdrawn(story, requested).await);
+        return Err(certainly(entrance::withdrawn(story, requested).await));
     };
     let policy = services.policy.current();
     let found = console::find(&services.inventory, &policy, &identity, typed, services.clock.now()).await;
     for event in on_record(services, &identity, typed, &found) {
         story.record(event).await.map_err(unavailable)?;
     }
-    let target = found.target(typed)?;
-    if target.state == "running" { Ok(target) } else { Err(sentences::not_running(&target)) }
+    let may_be_no_target = match &found {
+        Found::Target(_) | Found::Ambiguous(_) => false,
+        Found::NotTheirs(_) | Found::Unknown | Found::Malformed(_) | Found::Unavailable => true,
+    };
+    let target = found.target(typed).map_err(|sentence| Nowhere { sentence, may_be_no_target })?;
+    if target.state == "running" { Ok(target) } else { Err(certainly(sentences::not_running(&target))) }
 }
 
 /// The events that say why what was typed leads nowhere; none where it leads somewhere.
@@ -93,7 +118,8 @@ pub(super) fn login(
     if filled_in {
         let policy = services.policy.current();
         let also = [named.clone()];
-        let permitted = policy.logins(&guest.identity, target, None, services.clock.now(), &also);
+        let identity = as_known(services, guest);
+        let permitted = policy.logins(&identity, target, None, services.clock.now(), &also);
         if !permitted.contains(&named) {
             return Ok(permitted_logins(services, guest, target).into_iter().next().unwrap_or(named));
         }
@@ -120,7 +146,12 @@ pub(super) fn logins(services: &Services, guest: &Guest, target: &Arc<Target>) -
     }
 }
 
+/// The identity of this moment. Somebody whose access is gone gets nowhere with it: the decision asks again.
+fn as_known(services: &Services, guest: &Guest) -> Arc<Identity> {
+    guest.as_of_now(services).unwrap_or_else(|_| Arc::clone(&guest.identity))
+}
+
 fn permitted_logins(services: &Services, guest: &Guest, target: &Arc<Target>) -> Vec<Login> {
     let usual: Vec<Login> = default_login(target).into_iter().collect();
-    services.policy.current().logins(&guest.identity, target, None, services.clock.now(), &usual)
+    services.policy.current().logins(&as_known(services, guest), target, None, services.clock.now(), &usual)
 }
