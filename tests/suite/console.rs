@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::support::{Client, Finished, Lab, Supervisor, Way, finish, named, run_drawbridge, start};
 
-const SOON: Duration = Duration::from_secs(20);
+/// Generous: the machine may be busy.
+const SOON: Duration = Duration::from_secs(60);
 
 fn policy() -> String {
     let login = &Supervisor::get().login;
@@ -156,8 +157,9 @@ fn the_local_command_line_gives_the_very_same_answers() {
 fn a_word_that_is_no_command_is_a_target() {
     let done = bastion().run("web-only echo 'a  b'; exit 7").ended_with(7);
     assert_eq!(done.out(), "a  b\n");
-    let session = lab().audited("session-started", |event| event["way"] == "console");
-    assert_eq!(session["target"]["name"], "web-only");
+    let session = lab().audited("session-started", |event| {
+        event["way"] == "console" && event["target"]["name"] == "web-only"
+    });
     lab().audited("session-ended", |event| event["session"] == session["session"]);
     let shell = bastion().input("echo $((6*7))\n").run("web-only").ended_with(0);
     assert_eq!(shell.out(), "42\n");
