@@ -303,10 +303,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_with_dots_is_taken_in_on_demand() {
-        let text = config(vec![target("github.com", 1)], "ssh-config").await;
-        assert!(!text.contains("Host github.com"), "{text}");
-        let text = config(vec![target("github.com", 1)], "ssh-config --dotted").await;
-        assert!(text.contains("Host github.com i-00000000000000001\n"), "{text}");
+        let text = config(vec![target("www.example.com", 1)], "ssh-config").await;
+        assert!(!text.contains("Host www.example.com"), "{text}");
+        let text = config(vec![target("www.example.com", 1)], "ssh-config --dotted").await;
+        assert!(text.contains("Host www.example.com i-00000000000000001\n"), "{text}");
     }
 
     #[tokio::test]
