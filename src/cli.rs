@@ -11,9 +11,10 @@ mod parts;
 use std::io::{self, Write};
 
 pub use args::{Arguments, Command, HostKeysCommand, PolicyCommand};
-use args::{ConfigArgs, ExplainArgs};
+use args::{AsUser, ConfigArgs, ExplainArgs};
 
 use crate::config::{Config, Overrides, VARIABLE_PREFIX};
+use crate::console;
 use crate::problem::Problem;
 
 /// How the process ends. `docs/configuration.md` lists the codes.
@@ -69,7 +70,7 @@ impl CliError {
 
 /// Runs what the arguments ask for. Answers go to `out`, complaints to `err`.
 pub fn run(arguments: Arguments, out: &mut impl Write, err: &mut impl Write) -> Exit {
-    match dispatch(arguments.command, out) {
+    match dispatch(arguments.command, out, err) {
         Ok(exit) => exit,
         // Whoever read the answer has read enough, as in `drawbridge check | head`.
         Err(CliError::Answer(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Failed,
@@ -81,8 +82,13 @@ pub fn run(arguments: Arguments, out: &mut impl Write, err: &mut impl Write) -> 
     }
 }
 
-fn dispatch(command: Command, out: &mut impl Write) -> Result<Exit, CliError> {
+fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Result<Exit, CliError> {
+    use crate::console::Command as Ask;
     match command {
+        Command::Whoami { by, question } => ask(&by, Ask::Whoami(question), out, err),
+        Command::Targets { by, question } => ask(&by, Ask::Targets(question), out, err),
+        Command::Explain { by, question } => ask(&by, Ask::Explain(question), out, err),
+        Command::SshConfig { by, question } => ask(&by, Ask::SshConfig(question), out, err),
         Command::Serve { config, listen } => serve(&config, listen),
         Command::Check { config } => check(&config, out),
         Command::Demo { dir, listen } => parts::demo(dir, listen, out).map(|()| Exit::Done),
@@ -96,6 +102,24 @@ fn dispatch(command: Command, out: &mut impl Write) -> Result<Exit, CliError> {
             runtime(&config)?.block_on(host_keys::run(&config, &command, out))
         }
     }
+}
+
+/// Asks the console on a user's behalf.
+fn ask(
+    by: &AsUser,
+    command: console::Command,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<Exit, CliError> {
+    let config = load(&by.config)?;
+    let answer = runtime(&config)?.block_on(parts::console(&config, by, command))?;
+    let verdict = answer.verdict;
+    answer.write(out, err)?;
+    Ok(match verdict {
+        console::Verdict::Yes => Exit::Done,
+        console::Verdict::No => Exit::Failed,
+        console::Verdict::Usage => Exit::Usage,
+    })
 }
 
 fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> {

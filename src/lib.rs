@@ -15,6 +15,7 @@ pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod credential;
 pub mod demo;
 pub mod domain;

@@ -113,6 +113,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         clock,
         host_key,
         host_ca,
+        address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),
     }))

@@ -11,7 +11,7 @@ use super::facts::{
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
 use super::json::{as_ms, as_utc_ms};
-use super::text::{SshUser, Text};
+use super::text::{CommandLine, SshUser, Text};
 use crate::domain::{ChannelNumber, Ending, Fingerprint, Login, UserName};
 use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
 
@@ -315,6 +315,18 @@ pub enum Event {
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
     },
+    /// The bastion itself was asked something: `ssh bastion COMMAND`.
+    ConsoleCommand {
+        /// Who asked.
+        user: UserName,
+        /// The client's address.
+        client_addr: IpAddr,
+        /// What was asked; empty where a shell was, without a terminal, which is answered with the help.
+        #[serde(flatten)]
+        command: CommandLine,
+        /// The exit status of the answer.
+        exit_status: u32,
+    },
     /// A session is over.
     SessionEnded {
         /// Why.
@@ -476,6 +488,7 @@ names! {
     ForwardListening => "forward-listening",
     ForwardStarted => "forward-started",
     ForwardEnded => "forward-ended",
+    ConsoleCommand => "console-command",
     SessionEnded => "session-ended",
     ConnectionEnded => "connection-ended",
 }

@@ -355,6 +355,18 @@ fn channels() -> Vec<Event> {
             pty: None,
         },
         Event::ChannelRefused { requested: "x11-req".into(), reason: "not-carried".into() },
+        Event::ConsoleCommand {
+            user: alice(),
+            client_addr: CLIENT,
+            command: CommandLine::from_bytes(b"targets tag:env=\xff"),
+            exit_status: 1,
+        },
+        Event::ConsoleCommand {
+            user: alice(),
+            client_addr: CLIENT,
+            command: CommandLine::from("x".repeat(CommandLine::LENGTH_MAX + 1).as_str()),
+            exit_status: 2,
+        },
         ended(Some(Exit::Status { code: 0 }), Ending::Finished),
         ended(Some(Exit::Signal { name: "KILL".to_owned(), core_dumped: false }), Ending::Finished),
         ended(None, Ending::TargetLeft),

@@ -76,7 +76,7 @@ impl Formatter for TerminalSafe {
 
 /// DEL and the C1 controls, line and paragraph separators, marks and overrides of writing
 /// direction, invisible joiners and tags.
-fn misleads(c: char) -> bool {
+pub(crate) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

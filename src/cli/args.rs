@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::is_region;
+use crate::console::{self, SshConfigArgs, TargetsArgs, WhoamiArgs};
 use crate::domain::{Action, ActionKind, InstanceId, Login, TargetRef, UserName};
 
 /// A self-hosted SSH bastion for EC2.
@@ -49,6 +50,42 @@ pub enum Command {
         /// What to ask.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Say who a user is to the bastion, as `ssh bastion whoami` would
+    Whoami {
+        /// Whom it is about.
+        #[command(flatten)]
+        by: AsUser,
+        /// The question.
+        #[command(flatten)]
+        question: WhoamiArgs,
+    },
+    /// List what a user may reach, as `ssh bastion targets` would
+    Targets {
+        /// Whom it is about.
+        #[command(flatten)]
+        by: AsUser,
+        /// The question.
+        #[command(flatten)]
+        question: TargetsArgs,
+    },
+    /// Say whether a user may do something and why, as `ssh bastion explain` would
+    Explain {
+        /// Whom it is about.
+        #[command(flatten)]
+        by: AsUser,
+        /// The question.
+        #[command(flatten)]
+        question: console::ExplainArgs,
+    },
+    /// Print a user's block for ~/.ssh/config, as `ssh bastion ssh-config` would
+    SshConfig {
+        /// Whom it is about.
+        #[command(flatten)]
+        by: AsUser,
+        /// The question.
+        #[command(flatten)]
+        question: SshConfigArgs,
     },
     /// Print the known_hosts line that covers every target
     HostCa {
@@ -164,6 +201,20 @@ pub struct ConfigArgs {
     /// Set one key, whatever the configuration says; may be repeated
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// On whose behalf a command of the console is asked.
+#[derive(Debug, Args)]
+pub struct AsUser {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The user, as the users file names them
+    #[arg(long, value_parser = UserName::parse)]
+    pub user: UserName,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
 }
 
 /// `policy explain`.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,17 +10,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Question;
+use super::args::{AsUser, Question};
 use super::{CliError, Exit};
 use crate::app::{self, AppError};
+use crate::auth::Directory;
 use crate::aws::AwsAccess;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
+use crate::console::{self, Answer, Desk};
 use crate::demo::{self, DemoOptions};
-use crate::domain::{Action, Target, UserName};
+use crate::domain::{Action, Identity, ServerAddress, Target, UserName};
 use crate::policy;
 use crate::problem::Problem;
-use crate::target::Resolution;
+use crate::target::{Inventory, Resolution};
 use crate::telemetry;
 
 /// A table of expected decisions is text that people write; far beyond this it is something else.
@@ -104,9 +106,7 @@ pub(super) async fn policy_explain(
 ) -> Result<Exit, CliError> {
     let directory = app::directory(config).map_err(CliError::Problems)?;
     let policy = app::policy(config).map_err(CliError::Problems)?;
-    let identity = directory
-        .identity_for_explain(&question.user, question.from)
-        .ok_or_else(|| CliError::Failed(format!("The users file has no user \"{}\".", question.user)))?;
+    let identity = identity(&directory, &question.user, question.from)?;
     let target = find(config, question).await?;
     let explanation = policy.explain(&policy::Question {
         identity: &Arc::new(identity),
@@ -122,10 +122,44 @@ pub(super) async fn policy_explain(
     })
 }
 
-async fn find(config: &Config, question: &Question) -> Result<Arc<Target>, CliError> {
+fn identity(directory: &Directory, user: &UserName, from: IpAddr) -> Result<Identity, CliError> {
+    let known = directory.identity_for_explain(user, from);
+    known.ok_or_else(|| CliError::Failed(format!("The users file has no user \"{user}\".")))
+}
+
+/// Asks the console on a user's behalf.
+pub(super) async fn console(
+    config: &Config,
+    by: &AsUser,
+    command: console::Command,
+) -> Result<Answer, CliError> {
+    let directory = app::directory(config).map_err(CliError::Problems)?;
+    let identity = identity(&directory, &by.user, by.from)?;
+    let policy = app::policy(config).map_err(CliError::Problems)?;
+    let inventory = inventory(config).await;
+    let listens = config.server.listen.first().copied().map(ServerAddress::from);
+    let address = config.server.address.clone().or(listens);
+    let desk = Desk {
+        identity: Arc::new(identity),
+        policy: Arc::new(policy),
+        inventory,
+        now: SystemClock.now(),
+        address: address.ok_or_else(|| failed("The configuration names no address to listen on."))?,
+        host_ca: app::host_ca(config)?.public_line(),
+    };
+    Ok(desk.answer(command).await)
+}
+
+/// Every instance that AWS lists at this moment.
+async fn inventory(config: &Config) -> Inventory {
     let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
     let inventory = app::inventory(config, &aws).await;
     inventory.first_refresh().await;
+    inventory
+}
+
+async fn find(config: &Config, question: &Question) -> Result<Arc<Target>, CliError> {
+    let inventory = inventory(config).await;
     let typed = &question.target;
     match inventory.resolve(typed).await {
         Resolution::Found(target) => Ok(target),

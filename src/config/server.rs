@@ -14,6 +14,7 @@ use super::origin::Complaint;
 use super::reader::Section;
 use super::suggest::nearest;
 use super::value::{quoted, text};
+use crate::domain::ServerAddress;
 use crate::ssh::{NotAddable, Offer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ const HOUR: Duration = Duration::from_hours(1);
 pub struct Server {
     /// The addresses to listen on; at least one, no two alike.
     pub listen: Vec<SocketAddr>,
+    /// How clients reach the bastion, where that is not the address they connect to.
+    pub address: Option<ServerAddress>,
     /// The host key (private, OpenSSH format); made at first start when it is missing.
     pub host_key: PathBuf,
     /// The key that certifies host names for `@cert-authority` lines; made at first start.
@@ -65,6 +68,7 @@ impl Server {
         let rekey_after_mib: u64 = section.integer("rekey_after_mib", 1024, 1..=65_536);
         Self {
             listen: listen_addresses(section),
+            address: section.parse("address", server_address),
             host_key: section.state_path("host_key", "host_ed25519", data_dir, Expect::PrivateKey),
             host_ca_key: section.state_path("host_ca_key", "host_ca_ed25519", data_dir, Expect::PrivateKey),
             login_grace: section.duration("login_grace", 30 * SECOND, SECOND..=10 * MINUTE),
@@ -134,6 +138,14 @@ fn not_addable(name: &str, why: NotAddable) -> Complaint {
         ))
         .hint("remove it, or set post_quantum = \"preferred\""),
     }
+}
+
+fn server_address(value: &Value) -> Result<ServerAddress, Complaint> {
+    let text = text(value)?;
+    ServerAddress::parse(text).map_err(|error| {
+        Complaint::new(format!("{} is not how a client could name a host", quoted(text)))
+            .hint(error.to_string())
+    })
 }
 
 /// `[data]`: where drawbridge keeps what must survive a restart.

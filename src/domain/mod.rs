@@ -8,6 +8,7 @@ mod destination;
 mod ending;
 mod identity;
 mod ids;
+mod server_address;
 mod target;
 
 pub use action::{Action, ActionKind};
@@ -15,4 +16,5 @@ pub use destination::Destination;
 pub use ending::{Ending, Exit};
 pub use identity::{AuthMethod, CertificateFacts, Fingerprint, Identity, NameError, UserName};
 pub use ids::{ChannelNumber, ConnectionId, SessionId};
+pub use server_address::{ServerAddress, ServerAddressError};
 pub use target::{InstanceId, Login, Target, TargetRef, TargetRefError};

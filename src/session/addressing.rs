@@ -42,6 +42,14 @@ pub(super) fn is_own_name(word: &str, user: &UserName) -> bool {
     word.split_once('+').map_or(word, |(name, _)| name) == user.as_str()
 }
 
+/// Reads a word that was typed to the console: `target` or `login@target`.
+pub(super) fn read_word(word: &str) -> (Option<&str>, &str) {
+    match word.rsplit_once('@') {
+        Some((login, target)) if !login.is_empty() && !target.is_empty() => (Some(login), target),
+        Some(_) | None => (None, word),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +65,9 @@ mod tests {
         assert_eq!(read("web-1"), Addressing::Word("web-1".to_owned()));
         assert_eq!(read("@web-1"), Addressing::Word("@web-1".to_owned()));
         assert_eq!(read(""), Addressing::Word(String::new()));
+        assert_eq!(read_word("a@corp@web-1"), (Some("a@corp"), "web-1"));
+        assert_eq!(read_word("web-1"), (None, "web-1"));
+        assert_eq!(read_word("@web-1"), (None, "@web-1"));
     }
 
     #[test]

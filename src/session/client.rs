@@ -10,14 +10,14 @@ use tokio_util::task::TaskTracker;
 use super::addressing::{self, Addressing};
 use super::entrance::{self, Guest, NotLetIn};
 use super::live::algorithms;
-use super::resolve;
+use super::resolve::{self, Logins};
 use super::story::Story;
 use super::visit::{Errand, Visit};
-use super::{Peer, Services, console, forward, gateway, sentences};
+use super::{Peer, Services, choice, console, forward, gateway, program, sentences};
 use crate::audit::{Event, Text, Way};
-use crate::domain::{ChannelNumber, ConnectionId, Ending, TargetRef};
+use crate::domain::{ChannelNumber, ConnectionId, Ending, Login, Target, TargetRef};
 use crate::ssh::{
-    self, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, GlobalRequest,
+    self, Channel, ChannelKind, ChannelOpen, CloseReason, Closed, Connection, ConnectionEvent, GlobalRequest,
     HostCertificate, Opener, RefusalCode, ServerConfig, ServerIdentity, Stream,
 };
 use crate::target::Resolution;
@@ -195,6 +195,15 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
     result
 }
 
+/// Where a channel goes when it does not simply go to a target.
+#[derive(Debug)]
+enum Otherwise {
+    /// To drawbridge itself, which says this where there is something to say.
+    Console(Option<String>),
+    /// To a target with several logins: it has to be asked for one.
+    Ask(Arc<Target>),
+}
+
 /// What the channels of one guest's connection share.
 #[derive(Debug)]
 struct House {
@@ -215,7 +224,18 @@ impl House {
         match open.kind.clone() {
             ChannelKind::Session => match self.direct().await {
                 Ok(visit) => visit.open(open).await,
-                Err(why) => console::serve(&self.services, &self.guest, why, open.accept()).await,
+                Err(Otherwise::Console(why)) => {
+                    console::serve(
+                        &self.services,
+                        &self.story,
+                        &self.guest,
+                        &self.client,
+                        why,
+                        open.accept(),
+                    )
+                    .await;
+                }
+                Err(Otherwise::Ask(target)) => self.ask_which(target, open.accept()).await,
             },
             ChannelKind::DirectTcpip { host, port, originator, originator_port } => {
                 match self.connects_through(port).await {
@@ -276,8 +296,12 @@ impl House {
         }
         match self.direct().await {
             Ok(visit) => Ok(Some(visit)),
-            Err(Some(sentence)) => Err(sentence),
-            Err(None) => Ok(None),
+            Err(Otherwise::Console(Some(sentence))) => Err(sentence),
+            Err(Otherwise::Console(None)) => Ok(None),
+            Err(Otherwise::Ask(target)) => {
+                let several = resolve::login(&self.services, &self.guest, &target, None).err();
+                Err(several.unwrap_or_else(|| sentences::NO_LOGIN.to_owned()))
+            }
         }
     }
 
@@ -308,34 +332,59 @@ impl House {
 
     /// The visit that the SSH user name asks for, or why there is none; nothing to say where the name is no target.
     /// A failure is not remembered: the instance may have been started since.
-    async fn direct(&self) -> Result<&Arc<Visit>, Option<String>> {
+    async fn direct(&self) -> Result<&Arc<Visit>, Otherwise> {
         self.direct.get_or_try_init(|| self.find_direct()).await
     }
 
-    async fn find_direct(&self) -> Result<Arc<Visit>, Option<String>> {
+    async fn find_direct(&self) -> Result<Arc<Visit>, Otherwise> {
         let (typed_login, typed) = match addressing::read(&self.guest.ssh_user) {
             Addressing::Direct { login, target } => (Some(login), target),
             Addressing::Word(word)
                 if word.is_empty() || addressing::is_own_name(&word, &self.guest.identity.user) =>
             {
-                return Err(None);
+                return Err(Otherwise::Console(None));
             }
             Addressing::Word(word) => (None, word),
         };
-        let services = &self.services;
-        let found = resolve::resolve(services, &self.story, &self.guest, &typed, Way::Direct).await;
-        // A single word that is no target may be the name that ssh filled in: that is no mistake.
-        let target = found.map_err(|sentence| typed_login.is_some().then_some(sentence))?;
-        let login = resolve::login(services, &self.guest, &target, typed_login.as_deref()).map_err(Some)?;
-        let errand = Errand {
-            story: self.story.clone(),
-            guest: Arc::clone(&self.guest),
-            target,
-            login,
-            way: Way::Direct,
-            client: self.client.clone(),
+        let (services, guest) = (&self.services, &self.guest);
+        let found = resolve::look_for(services, &self.story, guest, &typed, Way::Direct).await;
+        let target = found.map_err(|nowhere| {
+            // A single word that is no target may be the name that ssh filled in: that is no mistake.
+            let filled_in = typed_login.is_none() && nowhere.may_be_no_target;
+            Otherwise::Console((!filled_in).then_some(nowhere.sentence))
+        })?;
+        let login = match typed_login {
+            Some(typed) => resolve::login(services, guest, &target, Some(&typed)),
+            None => match resolve::logins(services, guest, &target) {
+                Ok(Logins::One(login)) => Ok(login),
+                Ok(Logins::Several(_)) => return Err(Otherwise::Ask(target)),
+                Err(sentence) => Err(sentence),
+            },
         };
-        Ok(Visit::new(services, errand))
+        Ok(self.visit(target, login.map_err(|sentence| Otherwise::Console(Some(sentence)))?))
+    }
+
+    fn visit(&self, target: Arc<Target>, login: Login) -> Arc<Visit> {
+        let (story, guest, client) = (self.story.clone(), Arc::clone(&self.guest), self.client.clone());
+        Visit::new(&self.services, Errand { story, guest, target, login, way: Way::Direct, client })
+    }
+
+    /// Serves a channel to a target that has several logins. What is chosen holds for the whole connection.
+    async fn ask_which(&self, target: Arc<Target>, channel: Channel) {
+        let Some(mut prelude) = console::read(&self.services, &self.guest, &channel).await else { return };
+        let asked = choice::login(&self.services, &self.guest, &target, None, &channel, &mut prelude).await;
+        let login = match asked {
+            Ok(login) => login,
+            Err(sentence) => return program::deny(&channel, &prelude, &sentence).await,
+        };
+        let visit = self.direct.get_or_init(async || self.visit(Arc::clone(&target), login.clone())).await;
+        if visit.errand.login == login {
+            return program::serve(visit, &channel, &prelude).await;
+        }
+        // Two channels asked at once, and got different answers.
+        let visit = self.visit(target, login);
+        program::serve(&visit, &channel, &prelude).await;
+        visit.end().await;
     }
 
     /// The connection is over: its sessions end, and everything that was under way has ended on record.

@@ -1,23 +1,193 @@
-//! `ssh bastion`: drawbridge itself answers. It says who you are to it and how to go on.
+//! `ssh bastion`: drawbridge itself answers. Commands are `console`'s; a word that is none is a target.
 
-use super::Services;
-use super::entrance::Guest;
-use super::program;
-use crate::ssh::Channel;
+use std::sync::Arc;
 
-/// Answers one session channel that is for nobody but drawbridge.
-pub(super) async fn serve(services: &Services, guest: &Guest, why: Option<String>, channel: Channel) {
-    let sentence = why.unwrap_or_else(|| greeting(guest));
-    program::turn_away(services, channel, &sentence).await;
+use bytes::Bytes;
+
+use super::entrance::{self, Guest};
+use super::prelude::{self, Prelude};
+use super::story::Story;
+use super::visit::{Errand, Visit};
+use super::{Services, addressing, choice, program, resolve, sentences};
+use crate::audit::{CommandLine, Event, Text, Way};
+use crate::console::{self, Answer, Desk, Verdict};
+use crate::domain::{Action, Identity};
+use crate::ssh::{Channel, Closed, Opener, STDERR};
+
+/// How much of an answer is written at a time.
+const BATCH: usize = 32 * 1024;
+
+/// Serves one session channel that is for nobody but drawbridge; `why` says what is wrong with where it was to go.
+pub(super) async fn serve(
+    services: &Arc<Services>,
+    story: &Story,
+    guest: &Arc<Guest>,
+    client: &Opener,
+    why: Option<String>,
+    channel: Channel,
+) {
+    let Some(prelude) = read(services, guest, &channel).await else { return };
+    if let Some(sentence) = why {
+        return program::deny(&channel, &prelude, &sentence).await;
+    }
+    let reception = Reception { services, story, guest, client };
+    match (&prelude.action, prelude.command_line()) {
+        (Action::Exec { .. }, Some(line)) => reception.line(channel, &prelude, line).await,
+        (Action::Shell, _) if prelude.pty.is_some() => reception.open_menu(channel, prelude).await,
+        (Action::Shell, _) => reception.command(channel, &prelude, b"").await,
+        _ => program::deny(&channel, &prelude, sentences::NO_SUBSYSTEM).await,
+    }
 }
 
-fn greeting(guest: &Guest) -> String {
-    format!(
-        "this is the bastion itself; it has no shell, runs no commands and keeps no files.\n\
-         You are known here as {user}. To reach an instance:\n\
-         \x20   ssh -J BASTION LOGIN@INSTANCE       by jump\n\
-         \x20   ssh LOGIN@INSTANCE@BASTION          directly\n\
-         where INSTANCE is a name, an instance id or a private address.",
-        user = guest.identity.user
-    )
+/// What is asked of a channel, within the time for it.
+pub(super) async fn read(services: &Services, guest: &Guest, channel: &Channel) -> Option<Prelude> {
+    let asking = prelude::read(channel, guest.extensions.permit_pty);
+    tokio::time::timeout(services.settings.login_grace, asking).await.ok().flatten()
+}
+
+/// One guest at the bastion itself.
+#[derive(Debug, Clone, Copy)]
+struct Reception<'a> {
+    services: &'a Arc<Services>,
+    story: &'a Story,
+    guest: &'a Arc<Guest>,
+    /// Opens channels towards the client, for what a target forwards.
+    client: &'a Opener,
+}
+
+impl Reception<'_> {
+    /// ── The seam for the full-screen menu ── `ssh bastion` on a terminal. Until there is one: the help.
+    async fn open_menu(self, channel: Channel, prelude: Prelude) {
+        self.command(channel, &prelude, b"help").await;
+    }
+
+    /// A command, or a target and what to do there. A word that is both is a command.
+    async fn line(self, channel: Channel, prelude: &Prelude, line: &[u8]) {
+        let (word, rest) = first_word(line);
+        let word = String::from_utf8_lossy(word);
+        if word.is_empty() || console::is_command(&word) {
+            self.command(channel, prelude, line).await;
+        } else {
+            self.visit(channel, prelude, &word, rest).await;
+        }
+    }
+
+    /// Answers a command, on record. An empty one stands for a shell, which there is not.
+    async fn command(self, channel: Channel, prelude: &Prelude, line: &[u8]) {
+        for requested in &prelude.declined {
+            let (requested, reason) = (Text::from(requested.as_str()), Text::from("not-carried"));
+            // It does not happen in any case.
+            let _on_record = self.story.tell(Event::ChannelRefused { requested, reason }).await;
+        }
+        let Ok(identity) = self.guest.as_of_now(self.services) else {
+            let sentence = entrance::withdrawn(self.story, &prelude.start.name).await;
+            return program::deny(&channel, prelude, &sentence).await;
+        };
+        let answer = self.answer(identity, line).await;
+        let event = Event::ConsoleCommand {
+            user: self.guest.identity.user.clone(),
+            client_addr: self.guest.identity.client_addr,
+            command: CommandLine::from_bytes(line),
+            exit_status: answer.verdict.code().into(),
+        };
+        if self.story.record(event).await.is_err() {
+            return program::deny(&channel, prelude, sentences::AUDIT_UNAVAILABLE).await;
+        }
+        if prelude.start.want_reply {
+            channel.reply(true);
+        }
+        if let Err(closed) = deliver(&channel, prelude.pty.is_some(), answer).await {
+            tracing::debug!(%closed, "a client left before it had its answer");
+        }
+    }
+
+    async fn answer(self, identity: Arc<Identity>, line: &[u8]) -> Answer {
+        if line.is_empty() {
+            return Answer { verdict: Verdict::No, ..Answer::text(console::help()) };
+        }
+        let command = match console::parse(&String::from_utf8_lossy(line)) {
+            Ok(command) => command,
+            Err(answer) => return answer,
+        };
+        let services = self.services;
+        let desk = Desk {
+            identity,
+            policy: services.policy.current(),
+            inventory: services.inventory.clone(),
+            now: services.clock.now(),
+            address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
+            host_ca: services.host_ca.public_line(),
+        };
+        desk.answer(command).await
+    }
+
+    /// `ssh bastion [LOGIN@]TARGET [COMMAND]`: as if the target had been named in the user name.
+    async fn visit(self, channel: Channel, prelude: &Prelude, word: &str, command: &[u8]) {
+        let Self { services, story, guest, client } = self;
+        // Whoever asked hears it here: a question about the login may come before the program starts.
+        if prelude.start.want_reply {
+            channel.reply(true);
+        }
+        let mut prelude =
+            if command.is_empty() { prelude.for_a_shell() } else { prelude.for_a_command(command) };
+        let (login, typed) = addressing::read_word(word);
+        let target = match resolve::resolve(services, story, guest, typed, Way::Console).await {
+            Ok(target) => target,
+            Err(sentence) => {
+                let sentence = format!("{sentence}\n{}", sentences::COMMANDS);
+                return program::deny(&channel, &prelude, &sentence).await;
+            }
+        };
+        let login = match choice::login(services, guest, &target, login, &channel, &mut prelude).await {
+            Ok(login) => login,
+            Err(sentence) => return program::deny(&channel, &prelude, &sentence).await,
+        };
+        let (story, guest, client) = (story.clone(), Arc::clone(guest), client.clone());
+        let visit = Visit::new(services, Errand { story, guest, target, login, way: Way::Console, client });
+        program::serve(&visit, &channel, &prelude).await;
+        visit.end().await;
+    }
+}
+
+/// The first word, and what follows it to the last byte.
+fn first_word(line: &[u8]) -> (&[u8], &[u8]) {
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (word, rest) = line.split_at_checked(end).unwrap_or((line, b""));
+    (word, rest.trim_ascii_start())
+}
+
+/// Writes an answer as fast as its reader takes it, and closes.
+async fn deliver(channel: &Channel, on_terminal: bool, answer: Answer) -> Result<(), Closed> {
+    // A terminal in raw mode goes straight down at a line feed alone.
+    let lines = |text: String| if on_terminal { text.replace('\n', "\r\n") } else { text };
+    let Answer { verdict, output, complaint } = answer;
+    let mut batch = String::new();
+    for piece in output {
+        batch.push_str(&lines(piece));
+        if batch.len() >= BATCH {
+            channel.write(Bytes::from(std::mem::take(&mut batch))).await?;
+            // The next batch is work, too: others on this thread may come first.
+            tokio::task::yield_now().await;
+        }
+    }
+    channel.write(Bytes::from(batch)).await?;
+    channel.write_extended(STDERR, Bytes::from(lines(complaint))).await?;
+    channel.exit_status(verdict.code().into());
+    channel.eof();
+    channel.close();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_the_first_word_is_passed_on_to_the_last_byte() {
+        let parted = |line| first_word(line);
+        assert_eq!(parted(b"web-1"), (&b"web-1"[..], &b""[..]));
+        assert_eq!(parted(b"  web-1   echo 'a  b' \xff "), (&b"web-1"[..], &b"echo 'a  b' \xff "[..]));
+        assert_eq!(parted(b" "), (&b""[..], &b""[..]));
+    }
 }

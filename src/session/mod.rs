@@ -13,6 +13,7 @@
 //! What is not here: how bytes move (`relay`), what SSH looks like (`ssh`), who decides (`policy`).
 
 mod addressing;
+mod choice;
 mod client;
 mod console;
 mod entrance;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use crate::audit::Log;
 use crate::auth::Directory;
 use crate::clock::SharedClock;
+use crate::domain::ServerAddress;
 use crate::policy::Policy;
 use crate::reload::Reloadable;
 use crate::ssh::{HostKey, Limits, Offer, RekeyPolicy};
@@ -86,6 +88,8 @@ pub struct Services {
     pub host_key: Arc<HostKey>,
     /// What vouches for every name it answers to.
     pub host_ca: Arc<HostKey>,
+    /// How clients reach the bastion, where that is not the address they connect to.
+    pub address: Option<ServerAddress>,
     /// How sessions behave.
     pub settings: Settings,
     /// The tasks, and the order that ends what is left of them.

@@ -71,7 +71,7 @@ pub(super) fn plan(services: &Services, guest: &Guest, target: &Arc<Target>) -> 
     match permitted.as_slice() {
         [] => Plan::Tell(sentences::NO_LOGIN_TO_TUNNEL.to_owned()),
         [only] => Plan::Tunnel(only.clone()),
-        several => Plan::Tell(sentences::several_logins(&identity.user, target, several)),
+        several => Plan::Tell(sentences::several_logins_to_tunnel(&identity.user, target, several)),
     }
 }
 

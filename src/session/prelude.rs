@@ -34,17 +34,45 @@ pub(super) struct Prelude {
 impl Prelude {
     /// The same terminal and environment, for a shell that nobody waits to hear has started: what was asked for
     /// was answered before.
-    #[expect(dead_code, reason = "the console is about to use it")]
     pub(super) fn for_a_shell(&self) -> Self {
-        let start = ChannelRequest { name: "shell".to_owned(), want_reply: false, payload: Bytes::new() };
+        self.for_a_start("shell", Bytes::new(), Action::Shell, ActionFacts::from(&Action::Shell))
+    }
+
+    /// The same terminal and environment, for a command, likewise.
+    pub(super) fn for_a_command(&self, command: &[u8]) -> Self {
+        let length = u32::try_from(command.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let payload = Bytes::from([&length, command].concat());
+        let action = Action::Exec { command: String::from_utf8_lossy(command).into_owned() };
+        self.for_a_start("exec", payload, action, ActionFacts::exec(command))
+    }
+
+    fn for_a_start(&self, name: &str, payload: Bytes, action: Action, facts: ActionFacts) -> Self {
         Self {
             environment: self.environment.clone(),
             pty: self.pty.clone(),
-            start,
-            action: Action::Shell,
-            facts: ActionFacts::from(&Action::Shell),
+            start: ChannelRequest { name: name.to_owned(), want_reply: false, payload },
+            action,
+            facts,
             wishes: self.wishes.clone(),
             declined: self.declined.clone(),
+        }
+    }
+
+    /// The command line of an `exec`, as it came.
+    pub(super) fn command_line(&self) -> Option<&[u8]> {
+        (self.start.name == "exec").then(|| string(&self.start.payload)).flatten().map(|(line, _)| line)
+    }
+
+    /// The terminal has another size since it was asked for (RFC 4254 §6.7, `window-change`).
+    pub(super) fn resize(&mut self, change: &[u8]) {
+        let Some((payload, facts)) = &mut self.pty else { return };
+        let (Some(size), Some((term, rest))) = (change.first_chunk::<16>(), string(payload)) else { return };
+        let Some((_, modes)) = rest.split_first_chunk::<16>() else { return };
+        let length = u32::try_from(term.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let resized = Bytes::from([&length, term, size, modes].concat());
+        if let Some(read) = read_pty(&resized) {
+            *facts = read;
+            *payload = resized;
         }
     }
 }
@@ -215,6 +243,35 @@ mod tests {
             assert!(read_start(&request("subsystem", payload)).is_none(), "{payload:?}");
         }
         assert!(read_start(&request("shell", b"\0\0\0\x02ls")).is_none());
+    }
+
+    fn on_a_terminal() -> Prelude {
+        let pty = &b"\0\0\0\x05xterm\0\0\0\x50\0\0\0\x18\0\0\0\0\0\0\0\0\0\0\0\x01\0"[..];
+        let start = request("exec", b"\0\0\0\x05web-1");
+        let (action, facts) = read_start(&start).expect("a start");
+        let pty = Some((Bytes::from_static(pty), read_pty(pty).expect("a terminal")));
+        Prelude { environment: Vec::new(), pty, start, action, facts, declined: Vec::new(), wishes: Vec::new() }
+    }
+
+    #[test]
+    fn a_terminal_that_was_resized_meanwhile_is_asked_for_in_its_new_size() {
+        let mut prelude = on_a_terminal();
+        prelude.resize(b"\0\0\0\x78\0\0\0\x28\0\0\0\0\0\0\0\0");
+        let (payload, facts) = prelude.pty.clone().expect("a terminal");
+        assert_eq!((facts.columns, facts.rows), (120, 40));
+        assert!(payload.ends_with(b"\0\0\0\x28\0\0\0\0\0\0\0\0\0\0\0\x01\0"), "{payload:?}");
+        prelude.resize(b"short");
+        assert_eq!(prelude.pty.expect("a terminal").0, payload);
+    }
+
+    #[test]
+    fn a_command_for_a_target_is_the_bytes_that_came() {
+        let prelude = on_a_terminal();
+        assert_eq!(prelude.command_line(), Some(&b"web-1"[..]));
+        let exec = prelude.for_a_command(b"echo \xff");
+        assert_eq!(exec.command_line(), Some(&b"echo \xff"[..]));
+        assert!(!exec.start.want_reply);
+        assert_eq!(prelude.for_a_shell().command_line(), None);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! What was typed → the one machine this guest may reach, or a sentence.
+//! What was typed → the one machine this guest may reach, and the login there, or a sentence.
+//!
+//! Every way in resolves here, by `console::find`: the same name gets the same answer, whoever asks how.
 
 use std::sync::Arc;
 
@@ -7,12 +9,22 @@ use super::entrance::{self, Guest};
 use super::sentences;
 use super::story::Story;
 use crate::audit::{Event, Text, Unresolved, Way};
-use crate::domain::{Action, Identity, Login, Target, TargetRef};
+use crate::console::{self, Found};
+use crate::domain::{Action, Identity, Login, Target};
 use crate::policy::Question;
-use crate::target::{Resolution, default_login};
+use crate::target::default_login;
 
 /// The login asked about where nobody named one, only to put a refusal on record.
 const NOBODY_IN_PARTICULAR: &str = "ec2-user";
+
+/// Why what was typed leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nowhere {
+    /// What the user is told.
+    pub(super) sentence: String,
+    /// Whether it may well be the name of something else: no target of theirs is known to be called that.
+    pub(super) may_be_no_target: bool,
+}
 
 /// Finds the target. The error is a sentence for the user; what is not theirs reads like what is not there.
 pub(super) async fn resolve(
@@ -22,96 +34,58 @@ pub(super) async fn resolve(
     typed: &str,
     way: Way,
 ) -> Result<Arc<Target>, String> {
-    let unavailable = |_| sentences::AUDIT_UNAVAILABLE.to_owned();
+    look_for(services, story, guest, typed, way).await.map_err(|nowhere| nowhere.sentence)
+}
+
+/// As [`resolve`], for a word that need not be a target.
+pub(super) async fn look_for(
+    services: &Services,
+    story: &Story,
+    guest: &Guest,
+    typed: &str,
+    way: Way,
+) -> Result<Arc<Target>, Nowhere> {
+    let certainly = |sentence: String| Nowhere { sentence, may_be_no_target: false };
+    let unavailable = |_| certainly(sentences::AUDIT_UNAVAILABLE.to_owned());
     story.tell(Event::TargetRequested { typed: Text::from(typed), way }).await.map_err(unavailable)?;
     let Ok(identity) = guest.as_of_now(services) else {
         let requested = match way {
             Way::Jump | Way::PassThrough | Way::Connect => "direct-tcpip",
             Way::Direct | Way::Console => "session",
         };
-        return Err(entrance::withdrawn(story, requested).await);
+        return Err(certainly(entrance::withdrawn(story, requested).await));
     };
-    match find(services, &identity, typed).await {
-        Found::Target(target) if target.state == "running" => Ok(target),
-        Found::Target(target) => {
-            let sentence = sentences::not_running(&target);
-            let event =
-                not_resolved(typed, Unresolved::Unavailable, &format!("the instance is {}", target.state));
-            story.record(event).await.map_err(unavailable)?;
-            Err(sentence)
-        }
+    let policy = services.policy.current();
+    let found = console::find(&services.inventory, &policy, &identity, typed, services.clock.now()).await;
+    for event in on_record(services, &identity, typed, &found) {
+        story.record(event).await.map_err(unavailable)?;
+    }
+    let may_be_no_target = match &found {
+        Found::Target(_) | Found::Ambiguous(_) => false,
+        Found::NotTheirs(_) | Found::Unknown | Found::Malformed(_) | Found::Unavailable => true,
+    };
+    let target = found.target(typed).map_err(|sentence| Nowhere { sentence, may_be_no_target })?;
+    if target.state == "running" { Ok(target) } else { Err(certainly(sentences::not_running(&target))) }
+}
+
+/// The events that say why what was typed leads nowhere; none where it leads somewhere.
+fn on_record(services: &Services, identity: &Arc<Identity>, typed: &str, found: &Found) -> Vec<Event> {
+    let event = |reason, detail: &str| {
+        vec![Event::TargetNotResolved { typed: Text::from(typed), reason, detail: Text::from(detail) }]
+    };
+    match found {
+        Found::Target(target) if target.state == "running" => Vec::new(),
+        Found::Target(target) => event(Unresolved::Unavailable, &format!("the instance is {}", target.state)),
         Found::NotTheirs(targets) => {
-            for target in &targets {
-                if let Some(event) = refusal(services, &identity, target) {
-                    story.record(event).await.map_err(unavailable)?;
-                }
-            }
-            Err(sentences::unknown_target(typed))
+            targets.iter().filter_map(|target| refusal(services, identity, target)).collect()
         }
-        Found::Nothing { reason, detail, sentence } => {
-            story.record(not_resolved(typed, reason, &detail)).await.map_err(unavailable)?;
-            Err(sentence)
+        Found::Ambiguous(targets) => {
+            event(Unresolved::Ambiguous, &format!("it may mean {}", console::candidates(targets)))
         }
+        Found::Unknown => event(Unresolved::Unknown, "no instance is called that"),
+        Found::Malformed(error) => event(Unresolved::Malformed, &error.to_string()),
+        Found::Unavailable => event(Unresolved::Unavailable, "the inventory could not answer"),
     }
-}
-
-enum Found {
-    Target(Arc<Target>),
-    NotTheirs(Vec<Arc<Target>>),
-    Nothing { reason: Unresolved, detail: String, sentence: String },
-}
-
-async fn find(services: &Services, identity: &Arc<Identity>, typed: &str) -> Found {
-    let wanted = match TargetRef::parse(typed) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            let sentence = sentences::unknown_target(typed);
-            return Found::Nothing { reason: Unresolved::Malformed, detail: error.to_string(), sentence };
-        }
-    };
-    match services.inventory.resolve(&wanted).await {
-        Resolution::Found(target) if may_reach(services, identity, &target) => Found::Target(target),
-        Resolution::Found(target) => Found::NotTheirs(vec![target]),
-        Resolution::Ambiguous(targets) => {
-            let (theirs, others): (Vec<_>, Vec<_>) =
-                targets.into_iter().partition(|target| may_reach(services, identity, target));
-            among(typed, theirs, others)
-        }
-        Resolution::Unknown => Found::Nothing {
-            reason: Unresolved::Unknown,
-            detail: "no instance is called that".to_owned(),
-            sentence: sentences::unknown_target(typed),
-        },
-        Resolution::Unavailable => Found::Nothing {
-            reason: Unresolved::Unavailable,
-            detail: "the inventory could not answer".to_owned(),
-            sentence: sentences::INVENTORY_UNAVAILABLE.to_owned(),
-        },
-    }
-}
-
-fn among(typed: &str, theirs: Vec<Arc<Target>>, others: Vec<Arc<Target>>) -> Found {
-    match theirs.as_slice() {
-        [] => Found::NotTheirs(others),
-        [only] => Found::Target(Arc::clone(only)),
-        several => {
-            let candidates: Vec<String> = several
-                .iter()
-                .map(|t| format!("{} ({}, {}, {})", t.display_name(), t.id, t.account_alias, t.region))
-                .take(10)
-                .collect();
-            Found::Nothing {
-                reason: Unresolved::Ambiguous,
-                detail: format!("it may mean {}", candidates.join(", ")),
-                sentence: sentences::ambiguous(typed, &candidates),
-            }
-        }
-    }
-}
-
-fn may_reach(services: &Services, identity: &Arc<Identity>, target: &Arc<Target>) -> bool {
-    let logins: Vec<Login> = default_login(target).into_iter().collect();
-    services.policy.current().may_reach(identity, target, &logins, services.clock.now())
 }
 
 /// The decision that keeps this identity from this target, for the record.
@@ -123,35 +97,61 @@ fn refusal(services: &Services, identity: &Arc<Identity>, target: &Arc<Target>) 
     Some(Event::refused(&question, &refusal))
 }
 
-fn not_resolved(typed: &str, reason: Unresolved, detail: &str) -> Event {
-    Event::TargetNotResolved { typed: Text::from(typed), reason, detail: Text::from(detail) }
-}
-
-/// The login to use: the one that was named, else the policy's, else the image family's.
+/// The login to use where none is asked for interactively: the one that was named, else the only one there is.
 ///
 /// A jump always names one, for ssh fills in the local user name. Where that is the name the guest came in
-/// with, and policy does not permit it as a login there, it was not meant as one.
+/// with, and policy does not permit it as a login there, it was not meant as one; then the first is taken.
 pub(super) fn login(
     services: &Services,
     guest: &Guest,
     target: &Arc<Target>,
     typed: Option<&str>,
 ) -> Result<Login, String> {
-    let usual: Vec<Login> = default_login(target).into_iter().collect();
-    let policy = services.policy.current();
-    let now = services.clock.now();
-    let by_default = || policy.logins(&guest.identity, target, None, now, &usual).into_iter().next();
     let Some(typed) = typed else {
-        return by_default().ok_or_else(|| sentences::NO_LOGIN.to_owned());
+        return match logins(services, guest, target)? {
+            Logins::One(login) => Ok(login),
+            Logins::Several(choices) => Err(sentences::several_logins(target, &choices)),
+        };
     };
     let named = Login::parse(typed).map_err(|_| sentences::not_a_login(typed))?;
     let filled_in = typed == guest.identity.user.as_str() || typed == guest.ssh_user;
     if filled_in {
+        let policy = services.policy.current();
         let also = [named.clone()];
-        let permitted = policy.logins(&guest.identity, target, None, now, &also);
+        let identity = as_known(services, guest);
+        let permitted = policy.logins(&identity, target, None, services.clock.now(), &also);
         if !permitted.contains(&named) {
-            return Ok(by_default().unwrap_or(named));
+            return Ok(permitted_logins(services, guest, target).into_iter().next().unwrap_or(named));
         }
     }
     Ok(named)
+}
+
+/// The logins where nobody named one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Logins {
+    /// There is one.
+    One(Login),
+    /// There are several, best first.
+    Several(Vec<Login>),
+}
+
+/// The logins to choose from where nobody named one. The error is a sentence: policy names none.
+pub(super) fn logins(services: &Services, guest: &Guest, target: &Arc<Target>) -> Result<Logins, String> {
+    let permitted = permitted_logins(services, guest, target);
+    match permitted.as_slice() {
+        [] => Err(sentences::NO_LOGIN.to_owned()),
+        [only] => Ok(Logins::One(only.clone())),
+        _ => Ok(Logins::Several(permitted)),
+    }
+}
+
+/// The identity of this moment. Somebody whose access is gone gets nowhere with it: the decision asks again.
+fn as_known(services: &Services, guest: &Guest) -> Arc<Identity> {
+    guest.as_of_now(services).unwrap_or_else(|_| Arc::clone(&guest.identity))
+}
+
+fn permitted_logins(services: &Services, guest: &Guest, target: &Arc<Target>) -> Vec<Login> {
+    let usual: Vec<Login> = default_login(target).into_iter().collect();
+    services.policy.current().logins(&as_known(services, guest), target, None, services.clock.now(), &usual)
 }

@@ -1,7 +1,8 @@
 //! What users read when something is not possible. Full, kind, and free of what they may not know.
 
+use crate::console::shown;
 use crate::credential::NotPushable;
-use crate::domain::{ActionKind, Login, Target, UserName};
+use crate::domain::{ActionKind, Login, Target, TargetRef, UserName};
 
 pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
@@ -18,8 +19,6 @@ pub(super) const SESSIONS_ONLY: &str =
 pub(super) const NOT_IN_CERTIFICATE: &str =
     "your certificate does not permit this; ask whoever signs it if you need it.";
 pub(super) const OVER: &str = "this session has been ended; connect again to go on.";
-pub(super) const INVENTORY_UNAVAILABLE: &str =
-    "drawbridge cannot list the instances at the moment; please try again in a minute.";
 pub(super) const OUT_OF_ORDER: &str =
     "drawbridge has a problem of its own and cannot open sessions; please tell your drawbridge operator.";
 pub(super) const WITHDRAWN: &str = "your access to drawbridge has been withdrawn since you logged in; ask whoever manages it if this is a mistake.";
@@ -32,20 +31,24 @@ pub(super) const NO_FORWARDING_IN_CERTIFICATE: &str = "the certificate that you 
 pub(super) const NO_LOGIN_TO_TUNNEL: &str = "policy names no login for you there; put one behind your user name for \
      drawbridge, as in `ssh -J USER+LOGIN@BASTION TARGET`, or ask whoever manages your access.";
 
-/// Unknown and not-yours read the same.
-pub(super) fn unknown_target(typed: &str) -> String {
-    let typed: String = typed.chars().filter(|c| !c.is_control()).take(64).collect();
-    format!(
-        "there is no target \"{typed}\" that you may reach; check the name, or ask whoever manages your access."
-    )
+/// Several logins would do, and there is no terminal to ask on.
+pub(super) fn several_logins(target: &Target, logins: &[Login]) -> String {
+    let name = shown(target.display_name());
+    let word = target.name.as_deref().filter(|name| TargetRef::parse(name).is_ok());
+    let word = shown(word.unwrap_or(target.id.as_str()));
+    let choices: Vec<String> =
+        logins.iter().map(|login| format!("ssh {login}@{word}@BASTION")).take(CHOICES_NAMED_MAX).collect();
+    format!("{name} has several logins for you; name one: {}.", choices.join(", or "))
 }
 
-pub(super) fn ambiguous(typed: &str, candidates: &[String]) -> String {
-    format!(
-        "\"{typed}\" means more than one target: {}; name one by its instance id, or add the account or region.",
-        candidates.join(", ")
-    )
-}
+/// The most logins that one sentence names.
+const CHOICES_NAMED_MAX: usize = 10;
+
+pub(super) const NOTHING_CHOSEN: &str = "no login was chosen, so nothing was started.";
+pub(super) const NO_SUBSYSTEM: &str = "the bastion itself keeps no files and has no subsystems; name an instance, \
+     as in `sftp LOGIN@INSTANCE@BASTION` or `sftp -J BASTION LOGIN@INSTANCE`.";
+/// After the sentence about a word that is no target, where it may have been meant as a command.
+pub(super) const COMMANDS: &str = "`ssh BASTION help` lists the commands.";
 
 pub(super) fn not_running(target: &Target) -> String {
     let name = target.display_name();
@@ -95,8 +98,8 @@ pub(super) fn no_more_channels(target: &Target) -> String {
 }
 
 /// Something typed, fit to be shown.
-fn shown(typed: &str) -> String {
-    typed.chars().filter(|c| !c.is_control()).take(80).collect()
+fn repeated(typed: &str) -> String {
+    shown(&typed.chars().filter(|c| !c.is_control()).take(80).collect::<String>())
 }
 
 /// Unknown and not-yours read the same.
@@ -104,7 +107,7 @@ pub(super) fn unknown_destination(typed: &str) -> String {
     format!(
         "there is no destination \"{}\" that you may connect to through drawbridge; check name and port, or ask \
          whoever manages your access.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
@@ -116,42 +119,42 @@ pub(super) fn never_reachable(typed: &str) -> String {
     format!(
         "drawbridge does not connect to \"{}\": the bastion's own addresses, loopback, link-local and multicast are \
          never reachable through it; to reach a service on an instance itself, forward through a session on it.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
 pub(super) fn not_private(typed: &str) -> String {
     format!(
         "drawbridge connects to private addresses only, and \"{}\" is none; connect to it without the bastion.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
 pub(super) fn nothing_listens(typed: &str) -> String {
     format!(
         "\"{}\" refused the connection; check that the service runs there and listens on that port.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
 pub(super) fn no_answer(typed: &str) -> String {
     format!(
         "\"{}\" did not answer; check that its security group and network ACL let drawbridge in.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
 pub(super) fn no_way(typed: &str) -> String {
     format!(
         "drawbridge has no network route to \"{}\"; check the route tables and the VPC peering between the two.",
-        shown(typed)
+        repeated(typed)
     )
 }
 
-pub(super) fn several_logins(user: &UserName, target: &Target, logins: &[Login]) -> String {
+pub(super) fn several_logins_to_tunnel(user: &UserName, target: &Target, logins: &[Login]) -> String {
     let names: Vec<&str> = logins.iter().map(Login::as_str).take(10).collect();
     let first = names.first().copied().unwrap_or("LOGIN");
-    let name = target.display_name();
+    let name = shown(target.display_name());
     format!(
         "you may enter {name} by pass-through as {}; say which behind your user name for drawbridge, as in \
          `ssh -J {user}+{first}@BASTION {first}@{name}`.",

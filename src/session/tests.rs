@@ -109,6 +109,7 @@ impl Bastion {
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
             host_ca: Arc::new(HostKey::generate("ca").expect("key")),
+            address: None,
             settings: Settings {
                 handshake_timeout: GRACE,
                 login_grace: GRACE,
@@ -305,4 +306,40 @@ async fn nobody_connects_where_policy_does_not_say_so() {
     assert!(refused.to_string().contains("there is no destination"), "{refused}");
     assert_eq!(bastion.audit.named("decision").len(), 1);
     assert!(bastion.audit.named("upstream-failed").is_empty());
+}
+
+/// What a command answers on standard error, and its exit status.
+async fn complaint_about(connection: &Connection, command: &str) -> (String, Option<u32>) {
+    let channel = connection.open(&ChannelKind::Session).await.expect("opened");
+    let length = u32::try_from(command.len()).expect("short").to_be_bytes();
+    drop(channel.request("exec", true, &[&length, command.as_bytes()].concat()));
+    let (mut complaint, mut status) = (String::new(), None);
+    while let Some(event) = channel.recv().await {
+        match event {
+            ssh::ChannelEvent::Extended(_, data) => complaint.push_str(&String::from_utf8_lossy(&data)),
+            ssh::ChannelEvent::Request(request) if request.name == "exit-status" => {
+                status = request.payload.first_chunk().map(|code| u32::from_be_bytes(*code));
+            }
+            ssh::ChannelEvent::Request(_) | ssh::ChannelEvent::Data(_) | ssh::ChannelEvent::Eof => {}
+        }
+    }
+    (complaint, status)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_console_answers_nobody_whose_access_is_withdrawn() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    assert_eq!(complaint_about(&connection, "whoami").await, (String::new(), Some(0)));
+    let nobody = IdentitySources {
+        users_file: bastion.files.write("users.toml", "[users]\n"),
+        ..IdentitySources::default()
+    };
+    bastion.services.directory.replace_with(Directory::load(&nobody)).expect("a users file");
+    for line in ["whoami", "help", "web-1 true"] {
+        let (complaint, status) = complaint_about(&connection, line).await;
+        assert!(complaint.contains("has been withdrawn") && status == Some(255), "{line}: {complaint}");
+    }
+    assert_eq!(bastion.audit.named("console-command").len(), 1, "only what was answered");
+    assert_eq!(bastion.audit.named("channel-refused").len(), 3);
 }

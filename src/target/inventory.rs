@@ -12,6 +12,9 @@ use super::source::{Place, Source};
 use crate::clock::SharedClock;
 use crate::domain::{Target, TargetRef};
 
+/// A copy that is older than so many refreshes is behind: the source fails, or is slow.
+const MISSED_REFRESHES: u32 = 3;
+
 /// How the inventory behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -136,6 +139,13 @@ impl Inventory {
             Some(Duration::try_from(now.duration_since(taken_at)).unwrap_or_default())
         };
         self.inner.lanes.iter().map(|lane| (lane.source.place().clone(), age(lane))).collect()
+    }
+
+    /// The places whose copy is older than three refreshes, with its age, and those without one.
+    #[must_use]
+    pub fn behind(&self) -> Vec<(Place, Option<Duration>)> {
+        let patience = self.inner.settings.refresh_interval * MISSED_REFRESHES;
+        self.ages().into_iter().filter(|(_, age)| age.is_none_or(|age| age > patience)).collect()
     }
 
     fn catalogues(&self) -> Vec<Arc<Catalogue>> {

@@ -137,6 +137,43 @@ fn sleepers(demo: &Demo) -> usize {
     lines.filter(|line| line.starts_with(b"sleep\x00600")).count()
 }
 
+/// As a newcomer would, whose ssh has a key and knows nothing else.
+#[test]
+fn the_ssh_config_of_the_bastion_is_all_that_a_newcomer_needs() {
+    let demo = Demo::start();
+    let folder = demo.dir.parent().expect("it has one");
+    let block = demo.ssh(&["bastion", "ssh-config"]).ended_with(0).out();
+    let mine = format!(
+        "Host *\n  IdentityFile {}\n  IdentitiesOnly yes\n  IdentityAgent none\n  BatchMode yes\n  \
+         StrictHostKeyChecking yes\n  UserKnownHostsFile none\n  GlobalKnownHostsFile none",
+        demo.dir.join("id_ed25519").display()
+    );
+    let cfg = folder.join("cfg");
+    std::fs::write(&cfg, mine + &block).expect("our own folder");
+    let cfg = cfg.display().to_string();
+    let done = demo.run("ssh", &["-F", &cfg, "web-1", "echo $DRAWBRIDGE_DEMO_INSTANCE"], b"").ended_with(0);
+    assert_eq!((done.out().as_str(), done.err().as_str()), ("web-1\n", ""));
+
+    let (source, there) = (folder.join("f"), folder.join("f-there"));
+    std::fs::write(&source, b"a file").expect("our own folder");
+    let remote = format!("web-1:{}", there.display());
+    demo.run("scp", &["-q", "-F", &cfg, &source.display().to_string(), &remote], b"").ended_with(0);
+    assert_eq!(std::fs::read(&there).expect("it came"), b"a file");
+
+    let (repo, clone) = (folder.join("repo"), folder.join("clone").display().to_string());
+    let at = repo.display().to_string();
+    demo.run("git", &["init", "-q", &at], b"").ended_with(0);
+    std::fs::write(repo.join("README"), b"from the instance").expect("our own folder");
+    demo.run("git", &["-C", &at, "add", "README"], b"").ended_with(0);
+    let me = ["-c", "user.name=demo", "-c", "user.email=demo@example.com"];
+    let commit = ["-C", &at, "commit", "-q", "-m", "first"];
+    demo.run("git", &[&me[..], &commit].concat(), b"").ended_with(0);
+    let over = format!("core.sshCommand=ssh -F '{cfg}'");
+    demo.run("git", &["-c", &over, "clone", "-q", &format!("web-1:{at}"), &clone], b"").ended_with(0);
+    let cloned = std::fs::read(Path::new(&clone).join("README")).expect("it came");
+    assert_eq!(cloned, b"from the instance");
+}
+
 #[test]
 fn control_c_ends_it_as_well() {
     let demo = Demo::start();

@@ -21,6 +21,8 @@ mod clients;
 #[cfg(test)]
 mod config_cli;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod demo_contract;
 #[cfg(test)]
 mod endings;

@@ -4,7 +4,7 @@ use super::call::Call;
 use super::choose::Denied;
 use super::find::Nowhere;
 use crate::audit::{Event, Text, Unresolved};
-use crate::domain::Target;
+use crate::console::{Found, candidates};
 use crate::reachable::Unreachable;
 use crate::session::sentences;
 use crate::session::story::Unrecorded;
@@ -50,7 +50,7 @@ impl Call {
             Nowhere::Malformed | Nowhere::Unknown => {
                 Refused::not_allowed(sentences::unknown_destination(typed))
             }
-            Nowhere::Unavailable => Refused::failed(sentences::INVENTORY_UNAVAILABLE),
+            Nowhere::Unavailable => Refused::failed(Found::Unavailable.sentence(typed)),
         }
     }
 
@@ -81,11 +81,9 @@ impl Call {
                 Refused::failed(sentences::not_running(&target))
             }
             Denied::Ambiguous(targets) => {
-                let candidates: Vec<String> =
-                    targets.iter().take(10).map(|target| described(target)).collect();
-                let detail = format!("it may mean {}", candidates.join(", "));
+                let detail = format!("it may mean {}", candidates(&targets));
                 self.not_resolved(typed, Unresolved::Ambiguous, &detail).await;
-                Refused::not_allowed(sentences::ambiguous(typed, &candidates))
+                Refused::not_allowed(Found::Ambiguous(targets).sentence(typed))
             }
             Denied::NoWay(address) => {
                 self.not_resolved(typed, Unresolved::Unavailable, &format!("no route to {address}")).await;
@@ -93,9 +91,4 @@ impl Call {
             }
         })
     }
-}
-
-/// One of several instances that a name may mean.
-fn described(target: &Target) -> String {
-    format!("{} ({}, {}, {})", target.display_name(), target.id, target.account_alias, target.region)
 }

@@ -95,6 +95,11 @@ impl Lab {
         self.prepared.config_file()
     }
 
+    /// The environment that gives the daemon its AWS.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        self.prepared.environment()
+    }
+
     /// The folder of all files.
     pub(crate) fn dir(&self) -> &Path {
         self.prepared.dir()
