@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Question;
+use super::args::{Question, Wanted};
 use super::{CliError, Exit};
 use crate::app::{self, AppError};
 use crate::aws::AwsAccess;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
 use crate::demo::{self, DemoOptions};
-use crate::domain::{Action, Target, UserName};
+use crate::domain::{Destination, Target, TargetRef, UserName};
 use crate::policy;
 use crate::problem::Problem;
 use crate::target::Resolution;
@@ -99,7 +99,7 @@ pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
 pub(super) async fn policy_explain(
     config: &Config,
     question: &Question,
-    action: &Action,
+    wanted: &Wanted,
     out: &mut impl Write,
 ) -> Result<Exit, CliError> {
     let directory = app::directory(config).map_err(CliError::Problems)?;
@@ -107,14 +107,17 @@ pub(super) async fn policy_explain(
     let identity = directory
         .identity_for_explain(&question.user, question.from)
         .ok_or_else(|| CliError::Failed(format!("The users file has no user \"{}\".", question.user)))?;
-    let target = find(config, question).await?;
-    let explanation = policy.explain(&policy::Question {
-        identity: &Arc::new(identity),
-        target: &target,
-        login: &question.login,
-        action,
-        now: SystemClock.now(),
-    });
+    let (identity, now) = (&Arc::new(identity), SystemClock.now());
+    let explanation = match wanted {
+        Wanted::Action { target, login, action } => {
+            let target = &found(target, resolve(config, target).await)?;
+            policy.explain(&policy::Question { identity, target, login, action, now })
+        }
+        Wanted::Connect { target, host, port } => {
+            let destination = &destination(config, target.as_ref(), host, *port).await?;
+            policy.explain_connect(&policy::ConnectQuestion { identity, destination, now })
+        }
+    };
     writeln!(out, "{explanation}")?;
     Ok(match explanation.outcome {
         policy::Outcome::Permitted { .. } => Exit::Done,
@@ -122,12 +125,41 @@ pub(super) async fn policy_explain(
     })
 }
 
-async fn find(config: &Config, question: &Question) -> Result<Arc<Target>, CliError> {
+/// Where the bastion would connect: to the target, else to the address, which may be an instance's.
+async fn destination(
+    config: &Config,
+    target: Option<&TargetRef>,
+    host: &str,
+    port: u16,
+) -> Result<Destination, CliError> {
+    let of = |address, instance| Destination { host: host.to_owned(), address, port, instance };
+    if let Some(typed) = target {
+        let target = found(typed, resolve(config, typed).await)?;
+        return Ok(of(target.private_ip, Some(target)));
+    }
+    let address: IpAddr = host.parse().map_err(|_| {
+        CliError::Usage(format!(
+            "\"{host}\" is no address: give one in --to, or name the instance with --target."
+        ))
+    })?;
+    let typed = TargetRef::parse(host).map_err(failed)?;
+    match resolve(config, &typed).await {
+        Resolution::Unknown => Ok(of(address, None)),
+        other @ (Resolution::Found(_) | Resolution::Ambiguous(_) | Resolution::Unavailable) => {
+            Ok(of(address, Some(found(&typed, other)?)))
+        }
+    }
+}
+
+async fn resolve(config: &Config, typed: &TargetRef) -> Resolution {
     let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
     let inventory = app::inventory(config, &aws).await;
     inventory.first_refresh().await;
-    let typed = &question.target;
-    match inventory.resolve(typed).await {
+    inventory.resolve(typed).await
+}
+
+fn found(typed: &TargetRef, resolution: Resolution) -> Result<Arc<Target>, CliError> {
+    match resolution {
         Resolution::Found(target) => Ok(target),
         Resolution::Unknown => Err(CliError::Failed(format!("No instance is called \"{typed}\"."))),
         Resolution::Unavailable => {

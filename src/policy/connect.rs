@@ -10,6 +10,17 @@ use super::facts::{FactsError, Scene};
 use super::permit::{Limits, Refusal, RuleId};
 use crate::domain::{Destination, Identity};
 
+/// Reads `HOST:PORT`, with an IPv6 address in brackets; the host may be empty, and the port 0.
+#[must_use]
+pub fn parse_endpoint(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let plain = (!host.contains([':', '[', ']'])).then_some(host);
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if digits { port.parse().ok()? } else { return None };
+    Some((bracketed.or(plain)?.to_owned(), port))
+}
+
 /// What is asked: may this identity have the bastion connect there, at this instant?
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectQuestion<'a> {
@@ -80,5 +91,23 @@ impl Policy {
         let scene = Scene::of_destination(&self.vocabulary, question.identity, question.destination)?;
         let request = scene.connect_request(question.destination, question.now)?;
         Ok(self.ask(&scene, &request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_a_host_and_a_port() {
+        let read = |text: &str| parse_endpoint(text).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(read("localhost:5432").as_deref(), Some("localhost 5432"));
+        assert_eq!(read(":0").as_deref(), Some(" 0"));
+        assert_eq!(read("[fd00::7]:443").as_deref(), Some("fd00::7 443"));
+        for wrong in
+            ["", "localhost", "localhost:", "localhost:+1", "localhost:65536", "fd00::7:443", "[fd00::7:443"]
+        {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }
