@@ -6,6 +6,9 @@
 //!
 //! `loading` is what a reload of the files takes.
 //!
+//! `listing` is everything that one user may reach among 10,000 instances under 200 rules, which is to take less than
+//! 100 ms; see the module `company` for the shapes.
+//!
 //! `cargo bench --bench decisions`; a name such as `policy` after `--` picks some of them.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot go on should say why and stop")]
@@ -25,10 +28,14 @@ use drawbridge::domain::{
     Action, AuthMethod, Fingerprint, Identity, InstanceId, Login, Target, TargetRef, UserName,
 };
 use drawbridge::policy::{Policy, Question};
-use drawbridge::target::{BoxFuture, Inventory, Place, Resolution, Settings, Source, SourceError};
+use drawbridge::target::{
+    BoxFuture, Inventory, Place, Resolution, Settings, Source, SourceError, default_login,
+};
 use ssh_key::certificate::{Builder, CertType};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{PrivateKey, PublicKey};
+
+mod company;
 
 /// The daemon's.
 #[global_allocator]
@@ -127,7 +134,26 @@ fn directory(criterion: &mut Criterion) {
     group.bench_function("loading", |b| b.iter(|| Directory::load(&sources)));
 }
 
-criterion_group!(decisions, policy, inventory, directory);
+fn listing(criterion: &mut Criterion) {
+    let now = SystemClock.now();
+    let mut group = criterion.benchmark_group("listing");
+    group.sample_size(20);
+    for (name, shape) in company::SHAPES {
+        let text = company::policy_text(shape);
+        let policy = Policy::from_text("company.cedar", &text).expect("a policy");
+        assert_eq!((policy.rules().len(), policy.warnings().len()), (200, 0), "{name}");
+        let targets: Vec<Arc<Target>> =
+            (0..INSTANCES).map(|number| Arc::new(company::target(number))).collect();
+        for (who, identity) in company::people(CLIENT_ADDR) {
+            let list = || policy.listing(&identity, &targets, now, &default_login);
+            let (listed, all) = (list().len(), targets.len());
+            assert!(listed > all / 100 && listed < all, "{name}, {who}: {listed} of {all}");
+            group.bench_function(BenchmarkId::new(name, who), |b| b.iter(|| black_box(list())));
+        }
+    }
+}
+
+criterion_group!(decisions, policy, inventory, directory, listing);
 
 /// On a thread with the stack that the daemon's have: deep rules are given room beyond it.
 fn main() {

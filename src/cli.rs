@@ -166,9 +166,9 @@ fn summarise(config: &Config, out: &mut impl Write) -> io::Result<()> {
 fn policy(command: PolicyCommand, out: &mut impl Write) -> Result<Exit, CliError> {
     match command {
         PolicyCommand::Explain(ExplainArgs { config, question }) => {
-            let action = question.action().map_err(|reason| CliError::Usage(reason.to_owned()))?;
+            let wanted = question.wanted().map_err(|reason| CliError::Usage(reason.to_owned()))?;
             let config = load(&config)?;
-            runtime(&config)?.block_on(parts::policy_explain(&config, &question, &action, out))
+            runtime(&config)?.block_on(parts::policy_explain(&config, &question, &wanted, out))
         }
         PolicyCommand::Test { file, config } => parts::policy_test(&load(&config)?, &file, out),
     }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{AsUser, Question};
+use super::args::{AsUser, Question, Wanted};
 use super::{CliError, Exit};
 use crate::app::{self, AppError};
 use crate::auth::Directory;
@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
 use crate::console::{self, Answer, Desk};
 use crate::demo::{self, DemoOptions};
-use crate::domain::{Action, Identity, ServerAddress, Target, UserName};
+use crate::domain::{Destination, Identity, ServerAddress, Target, TargetRef, UserName};
 use crate::policy;
 use crate::problem::Problem;
 use crate::target::{Inventory, Resolution};
@@ -101,20 +101,23 @@ pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
 pub(super) async fn policy_explain(
     config: &Config,
     question: &Question,
-    action: &Action,
+    wanted: &Wanted,
     out: &mut impl Write,
 ) -> Result<Exit, CliError> {
     let directory = app::directory(config).map_err(CliError::Problems)?;
     let policy = app::policy(config).map_err(CliError::Problems)?;
     let identity = identity(&directory, &question.user, question.from)?;
-    let target = find(config, question).await?;
-    let explanation = policy.explain(&policy::Question {
-        identity: &Arc::new(identity),
-        target: &target,
-        login: &question.login,
-        action,
-        now: SystemClock.now(),
-    });
+    let (identity, now) = (&Arc::new(identity), SystemClock.now());
+    let explanation = match wanted {
+        Wanted::Action { target, login, action } => {
+            let target = &found(target, resolve(config, target).await)?;
+            policy.explain(&policy::Question { identity, target, login, action, now })
+        }
+        Wanted::Connect { target, host, port } => {
+            let destination = &destination(config, target.as_ref(), host, *port).await?;
+            policy.explain_connect(&policy::ConnectQuestion { identity, destination, now })
+        }
+    };
     writeln!(out, "{explanation}")?;
     Ok(match explanation.outcome {
         policy::Outcome::Permitted { .. } => Exit::Done,
@@ -158,10 +161,38 @@ async fn inventory(config: &Config) -> Inventory {
     inventory
 }
 
-async fn find(config: &Config, question: &Question) -> Result<Arc<Target>, CliError> {
-    let inventory = inventory(config).await;
-    let typed = &question.target;
-    match inventory.resolve(typed).await {
+/// Where the bastion would connect: to the target, else to the address, which may be an instance's.
+async fn destination(
+    config: &Config,
+    target: Option<&TargetRef>,
+    host: &str,
+    port: u16,
+) -> Result<Destination, CliError> {
+    let of = |address, instance| Destination { host: host.to_owned(), address, port, instance };
+    if let Some(typed) = target {
+        let target = found(typed, resolve(config, typed).await)?;
+        return Ok(of(target.private_ip, Some(target)));
+    }
+    let address: IpAddr = host.parse().map_err(|_| {
+        CliError::Usage(format!(
+            "\"{host}\" is no address: give one in --to, or name the instance with --target."
+        ))
+    })?;
+    let typed = TargetRef::parse(host).map_err(failed)?;
+    match resolve(config, &typed).await {
+        Resolution::Unknown => Ok(of(address, None)),
+        other @ (Resolution::Found(_) | Resolution::Ambiguous(_) | Resolution::Unavailable) => {
+            Ok(of(address, Some(found(&typed, other)?)))
+        }
+    }
+}
+
+async fn resolve(config: &Config, typed: &TargetRef) -> Resolution {
+    inventory(config).await.resolve(typed).await
+}
+
+fn found(typed: &TargetRef, resolution: Resolution) -> Result<Arc<Target>, CliError> {
+    match resolution {
         Resolution::Found(target) => Ok(target),
         Resolution::Unknown => Err(CliError::Failed(format!("No instance is called \"{typed}\"."))),
         Resolution::Unavailable => {

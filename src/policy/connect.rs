@@ -2,15 +2,24 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, PolicyId};
 use jiff::Timestamp;
 
 use super::Policy;
 use super::decide::{Verdict, refusal_for};
 use super::facts::{FactsError, Scene};
 use super::permit::{Limits, Refusal, RuleId};
-use super::rule::{Effect, Rule};
 use crate::domain::{ActionKind, Destination, Identity};
+
+/// Reads `HOST:PORT`, with an IPv6 address in brackets; the host may be empty, and the port 0.
+#[must_use]
+pub fn parse_endpoint(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let plain = (!host.contains([':', '[', ']'])).then_some(host);
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if digits { port.parse().ok()? } else { return None };
+    Some((bracketed.or(plain)?.to_owned(), port))
+}
 
 /// What is asked: may this identity have the bastion connect there, at this instant?
 #[derive(Debug, Clone, Copy)]
@@ -82,31 +91,30 @@ impl Policy {
     /// be asked about, and no name is looked up for them.
     #[must_use]
     pub fn may_connect(&self, identity: &Arc<Identity>) -> bool {
-        let nowhere = Destination {
-            host: String::new(),
-            address: std::net::Ipv4Addr::UNSPECIFIED.into(),
-            port: 0,
-            instance: None,
-        };
-        let Ok(scene) = Scene::of_destination(&self.vocabulary, identity, &nowhere) else { return false };
-        self.rules.iter().any(|rule| {
-            rule.effect == Effect::Permit && scene.is_one_of(&rule.principals) && self.is_about_connect(rule)
-        })
-    }
-
-    fn is_about_connect(&self, rule: &Rule) -> bool {
-        let is_connect = |action: &EntityUid| action.id().unescaped() == ActionKind::Connect.name();
-        match self.set.policy(&PolicyId::new(&rule.id.0)).map(|policy| policy.action_constraint()) {
-            Some(ActionConstraint::Any) => true,
-            Some(ActionConstraint::Eq(action)) => is_connect(&action),
-            Some(ActionConstraint::In(actions)) => actions.iter().any(is_connect),
-            None => false,
-        }
+        self.gists.may_permit(identity, ActionKind::Connect)
     }
 
     pub(super) fn connect_verdict(&self, question: &ConnectQuestion<'_>) -> Result<Verdict<'_>, FactsError> {
         let scene = Scene::of_destination(&self.vocabulary, question.identity, question.destination)?;
         let request = scene.connect_request(question.destination, question.now)?;
         Ok(self.ask(&scene, &request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_a_host_and_a_port() {
+        let read = |text: &str| parse_endpoint(text).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(read("localhost:5432").as_deref(), Some("localhost 5432"));
+        assert_eq!(read(":0").as_deref(), Some(" 0"));
+        assert_eq!(read("[fd00::7]:443").as_deref(), Some("fd00::7 443"));
+        for wrong in
+            ["", "localhost", "localhost:", "localhost:+1", "localhost:65536", "fd00::7:443", "[fd00::7:443"]
+        {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

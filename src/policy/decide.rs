@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cedar_policy::{Authorizer, Decision, PolicySet, Request};
+use cedar_policy::{Authorizer, Decision, Request};
 
 use super::Policy;
 use super::depth;
@@ -71,12 +71,7 @@ impl Policy {
     }
 
     pub(super) fn ask(&self, scene: &Scene<'_>, request: &Request) -> Verdict<'_> {
-        self.ask_of(&self.set, scene, request)
-    }
-
-    /// Asks some of the rules: the caller knows that the others cannot matter.
-    pub(super) fn ask_of(&self, set: &PolicySet, scene: &Scene<'_>, request: &Request) -> Verdict<'_> {
-        let authorize = || Authorizer::new().is_authorized(request, set, &scene.entities);
+        let authorize = || Authorizer::new().is_authorized(request, &self.set, &scene.entities);
         let response = depth::with_room(self.levels, authorize);
         let diagnostics = response.diagnostics();
         let deciders: BTreeMap<usize, &Rule> = diagnostics

@@ -9,11 +9,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Policy;
+use super::connect::ConnectQuestion;
+use super::decide::Verdict;
 use super::depth;
 use super::facts::{FactsError, Scene};
 use super::permit::{Limits, Question, RefusalReason};
 use super::rule::Rule;
-use crate::domain::{Action, InstanceId, Login, UserName};
+use crate::domain::{Action, ActionKind, Identity, InstanceId, Login, UserName};
 
 /// The most rules shown as near misses.
 const NEAR_MISSES_MAX: usize = 10;
@@ -29,15 +31,9 @@ pub struct Explanation {
     pub client_addr: IpAddr,
     /// How they proved who they are: `publickey` or `certificate`.
     pub auth_method: &'static str,
-    /// The machine's name.
-    pub target: String,
-    /// The machine.
-    pub target_id: InstanceId,
-    /// As which OS user.
-    pub login: Login,
-    /// What they want to do.
+    /// What was asked about.
     #[serde(flatten)]
-    pub action: Action,
+    pub about: Explained,
     /// When.
     pub time: Timestamp,
     /// What was decided.
@@ -48,6 +44,39 @@ pub struct Explanation {
     pub errors: Vec<String>,
     /// Where no rule permits: the permit rules about this user, and what keeps each from matching.
     pub near_misses: Vec<NearMiss>,
+}
+
+/// What was asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Explained {
+    /// Something on a machine.
+    Action {
+        /// The machine's name.
+        target: String,
+        /// The machine.
+        target_id: InstanceId,
+        /// As which OS user.
+        login: Login,
+        /// What they want to do.
+        #[serde(flatten)]
+        action: Action,
+    },
+    /// That the bastion connects somewhere.
+    Connect {
+        /// Always `connect`.
+        action: ActionKind,
+        /// The name of the machine that has the address, where it is an instance's.
+        target: Option<String>,
+        /// That machine.
+        target_id: Option<InstanceId>,
+        /// The host as the client named it.
+        host: String,
+        /// The address that is dialled.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
 }
 
 /// What was decided.
@@ -93,60 +122,97 @@ impl Policy {
     /// Decides like [`Policy::decide`], and says why. Makes no permit.
     #[must_use]
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
-        let mut explanation = Explanation::unanswered(question);
-        match self.verdict(question) {
-            Ok(verdict) => {
-                if verdict.permits() {
-                    explanation.outcome = Outcome::Permitted { limits: verdict.limits() };
-                } else {
-                    explanation.outcome = Outcome::Refused { reason: verdict.refusal_reason() };
+        let about = Explained::Action {
+            target: question.target.display_name().to_owned(),
+            target_id: question.target.id.clone(),
+            login: question.login.clone(),
+            action: question.action.clone(),
+        };
+        let asked = || {
+            let scene = Scene::new(&self.vocabulary, question.identity, question.target)?;
+            let request = scene.request(question.login, question.action, question.now)?;
+            Ok((scene, request))
+        };
+        self.explained(Explanation::unanswered(question.identity, question.now, about), asked())
+    }
+
+    /// Decides like [`Policy::decide_connect`], and says why. Makes no permit.
+    #[must_use]
+    pub fn explain_connect(&self, question: &ConnectQuestion<'_>) -> Explanation {
+        let destination = question.destination;
+        let about = Explained::Connect {
+            action: ActionKind::Connect,
+            target: destination.instance.as_deref().map(|target| target.display_name().to_owned()),
+            target_id: destination.instance.as_deref().map(|target| target.id.clone()),
+            host: destination.host.clone(),
+            address: destination.address,
+            port: destination.port,
+        };
+        let asked = || {
+            let scene = Scene::of_destination(&self.vocabulary, question.identity, destination)?;
+            let request = scene.connect_request(destination, question.now)?;
+            Ok((scene, request))
+        };
+        self.explained(Explanation::unanswered(question.identity, question.now, about), asked())
+    }
+
+    fn explained(
+        &self,
+        mut explanation: Explanation,
+        asked: Result<(Scene<'_>, Request), FactsError>,
+    ) -> Explanation {
+        match asked {
+            Ok((scene, request)) => {
+                explanation.take(self.ask(&scene, &request));
+                if explanation.outcome == (Outcome::Refused { reason: RefusalReason::NoRulePermits }) {
+                    let near_misses = || self.near_misses(&scene, &request);
+                    explanation.near_misses = depth::with_room(self.levels, near_misses);
                 }
-                explanation.rules = verdict.rules.iter().map(|rule| (*rule).clone()).collect();
-                explanation.errors = verdict.errors;
             }
             Err(error) => explanation.errors = vec![error.to_string()],
-        }
-        if explanation.outcome == (Outcome::Refused { reason: RefusalReason::NoRulePermits }) {
-            let near_misses = || self.near_misses(question).unwrap_or_default();
-            explanation.near_misses = depth::with_room(self.levels, near_misses);
         }
         explanation
     }
 
-    fn near_misses(&self, question: &Question<'_>) -> Result<Vec<NearMiss>, FactsError> {
-        let scene = Scene::new(&self.vocabulary, question.identity, question.target)?;
-        let request = scene.request(question.login, question.action, question.now)?;
+    fn near_misses(&self, scene: &Scene<'_>, request: &Request) -> Vec<NearMiss> {
         let mut found: Vec<NearMiss> = self
             .permit_rules()
             .filter_map(|rule| {
                 let json = self.set.policy(&PolicyId::new(&rule.id.0))?.to_json().ok()?;
-                let misses = misses(&json, &scene, &request)?;
+                let misses = misses(&json, scene, request)?;
                 (!misses.is_empty()).then(|| NearMiss { rule: rule.clone(), misses })
             })
             .collect();
         found.sort_by_key(|near| near.misses.len());
         found.truncate(NEAR_MISSES_MAX);
-        Ok(found)
+        found
     }
 }
 
 impl Explanation {
-    fn unanswered(question: &Question<'_>) -> Self {
+    fn unanswered(identity: &Identity, now: Timestamp, about: Explained) -> Self {
         Self {
-            user: question.identity.user.clone(),
-            groups: question.identity.groups.clone(),
-            client_addr: question.identity.client_addr,
-            auth_method: question.identity.auth.name(),
-            target: question.target.display_name().to_owned(),
-            target_id: question.target.id.clone(),
-            login: question.login.clone(),
-            action: question.action.clone(),
-            time: question.now,
+            user: identity.user.clone(),
+            groups: identity.groups.clone(),
+            client_addr: identity.client_addr,
+            auth_method: identity.auth.name(),
+            about,
+            time: now,
             outcome: Outcome::Refused { reason: RefusalReason::EvaluationFailed },
             rules: Vec::new(),
             errors: Vec::new(),
             near_misses: Vec::new(),
         }
+    }
+
+    fn take(&mut self, verdict: Verdict<'_>) {
+        self.outcome = if verdict.permits() {
+            Outcome::Permitted { limits: verdict.limits() }
+        } else {
+            Outcome::Refused { reason: verdict.refusal_reason() }
+        };
+        self.rules = verdict.rules.into_iter().cloned().collect();
+        self.errors = verdict.errors;
     }
 }
 
@@ -185,16 +251,16 @@ fn conjuncts(body: &Value) -> Vec<&Value> {
 }
 
 /// One part of a rule, as a rule of its own.
-struct Part(Value);
+pub(super) struct Part(Value);
 
 impl Part {
-    fn scope(name: &str, rule: &Value) -> Option<Self> {
+    pub(super) fn scope(name: &str, rule: &Value) -> Option<Self> {
         let mut part = Self::all();
         *part.0.get_mut(name)? = rule.get(name)?.clone();
         Some(part)
     }
 
-    fn condition(body: &Value) -> Self {
+    pub(super) fn condition(body: &Value) -> Self {
         let mut part = Self::all();
         if let Some(conditions) = part.0.get_mut("conditions") {
             *conditions = json!([{ "kind": "when", "body": body }]);
@@ -209,11 +275,11 @@ impl Part {
         )
     }
 
-    fn policy(&self) -> Option<cedar_policy::Policy> {
+    pub(super) fn policy(&self) -> Option<cedar_policy::Policy> {
         cedar_policy::Policy::from_json(None, self.0.clone()).ok()
     }
 
-    fn holds(&self, scene: &Scene<'_>, request: &Request) -> bool {
+    pub(super) fn holds(&self, scene: &Scene<'_>, request: &Request) -> bool {
         let Some(set) = self.policy().and_then(|policy| PolicySet::from_policies([policy]).ok()) else {
             return false;
         };
@@ -232,20 +298,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let groups = if self.groups.is_empty() { "none".to_owned() } else { self.groups.join(", ") };
         writeln!(f, "{} (groups: {groups}), from {} by {}", self.user, self.client_addr, self.auth_method)?;
-        // Whoever may tag instances writes the name, so it is not trusted with the terminal.
-        let target = self.target.escape_debug();
-        write!(f, "on {target} ({}) as {}: {}", self.target_id, self.login, self.action.kind())?;
-        match &self.action {
-            Action::Exec { command } => write!(f, " `{}`", command.escape_debug())?,
-            Action::Subsystem { name } => write!(f, " `{}`", name.escape_debug())?,
-            Action::LocalForward { host, port } | Action::RemoteForward { host, port } => {
-                write!(f, " {}:{port}", host.escape_debug())?;
-            }
-            Action::LocalSocket { path } | Action::RemoteSocket { path } => {
-                write!(f, " `{}`", path.escape_debug())?;
-            }
-            Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
-        }
+        self.about.fmt(f)?;
         writeln!(f, ", at {}\n", self.time)?;
         self.write_outcome(f)?;
         self.errors.iter().try_for_each(|error| writeln!(f, "\nerror: {error}"))?;
@@ -255,6 +308,41 @@ impl fmt::Display for Explanation {
             near.misses.iter().try_for_each(|miss| writeln!(f, "    {miss}"))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever may tag instances writes the name, so it is not trusted with the terminal.
+        match self {
+            Self::Action { target, target_id, login, action } => {
+                write!(f, "on {} ({target_id}) as {login}: {}", target.escape_debug(), action.kind())?;
+                write_particulars(f, action)
+            }
+            Self::Connect { action, target, target_id, host, address, port } => {
+                write!(f, "{action} to {}:{port}", host.escape_debug())?;
+                match (target, target_id) {
+                    (Some(target), Some(id)) => {
+                        write!(f, ", which is {} ({id}) at {address}", target.escape_debug())
+                    }
+                    (None, _) | (_, None) => write!(f, ", at {address}, which is no instance's address"),
+                }
+            }
+        }
+    }
+}
+
+fn write_particulars(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result {
+    match action {
+        Action::Exec { command } => write!(f, " `{}`", command.escape_debug()),
+        Action::Subsystem { name } => write!(f, " `{}`", name.escape_debug()),
+        Action::LocalForward { host, port } | Action::RemoteForward { host, port } => {
+            write!(f, " {}:{port}", host.escape_debug())
+        }
+        Action::LocalSocket { path } | Action::RemoteSocket { path } => {
+            write!(f, " `{}`", path.escape_debug())
+        }
+        Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => Ok(()),
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PrincipalConstraint, Request,
-    RestrictedExpression, Schema,
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
 };
 use jiff::Timestamp;
 
@@ -20,6 +19,11 @@ pub const SCHEMA_TEXT: &str = include_str!("../../config/schema.cedarschema");
 pub(super) struct FactsError(String);
 
 impl FactsError {
+    /// Never in practice: some name can always stand for any login.
+    pub(super) fn no_login() -> Self {
+        Self("there is no login to ask about".to_owned())
+    }
+
     fn new(cause: impl std::fmt::Display) -> Self {
         Self(cause.to_string())
     }
@@ -54,6 +58,37 @@ impl Vocabulary {
 
     fn uid(type_name: &EntityTypeName, id: &str) -> EntityUid {
         EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(id))
+    }
+
+    /// The action of a kind.
+    pub(super) fn action_uid(&self, kind: ActionKind) -> EntityUid {
+        Self::uid(&self.action, kind.name())
+    }
+
+    /// Whether an entity is that action, or a group of actions that it is in.
+    pub(super) fn takes_in(&self, entity: &EntityUid, kind: ActionKind) -> bool {
+        let action = self.action_uid(kind);
+        *entity == action || self.actions.is_ancestor_of(entity, &action)
+    }
+
+    /// Whether an entity is a user of the users file.
+    pub(super) fn is_user(&self, entity: &EntityUid) -> bool {
+        self.is_user_type(entity.type_name())
+    }
+
+    /// Whether entities of a type are users of the users file.
+    pub(super) fn is_user_type(&self, of_type: &EntityTypeName) -> bool {
+        *of_type == self.user
+    }
+
+    /// Whether an entity is an instance.
+    pub(super) fn is_instance(&self, entity: &EntityUid) -> bool {
+        self.is_instance_type(entity.type_name())
+    }
+
+    /// Whether entities of a type are instances.
+    pub(super) fn is_instance_type(&self, of_type: &EntityTypeName) -> bool {
+        *of_type == self.instance
     }
 
     /// Whether an entity is a group of the users file.
@@ -114,22 +149,6 @@ impl<'a> Scene<'a> {
         Ok(Self { vocabulary, identity, principal, resource, entities })
     }
 
-    /// Whether a rule's scope takes in the person.
-    pub(super) fn is_one_of(&self, principals: &PrincipalConstraint) -> bool {
-        let is_in = |group: &EntityUid| {
-            *group == self.principal || self.entities.is_ancestor_of(group, &self.principal)
-        };
-        match principals {
-            PrincipalConstraint::Any => true,
-            PrincipalConstraint::Eq(one) => *one == self.principal,
-            PrincipalConstraint::In(group) => is_in(group),
-            PrincipalConstraint::Is(of_type) => of_type == self.principal.type_name(),
-            PrincipalConstraint::IsIn(of_type, group) => {
-                of_type == self.principal.type_name() && is_in(group)
-            }
-        }
-    }
-
     /// The request for one login, action and instant.
     pub(super) fn request(
         &self,
@@ -137,7 +156,7 @@ impl<'a> Scene<'a> {
         action: &Action,
         now: Timestamp,
     ) -> Result<Request, FactsError> {
-        let uid = Vocabulary::uid(&self.vocabulary.action, action.kind().name());
+        let uid = self.vocabulary.action_uid(action.kind());
         let context = context(self.identity, login, action, now)?;
         Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
             .map_err(FactsError::new)
@@ -149,7 +168,7 @@ impl<'a> Scene<'a> {
         destination: &Destination,
         now: Timestamp,
     ) -> Result<Request, FactsError> {
-        let uid = Vocabulary::uid(&self.vocabulary.action, ActionKind::Connect.name());
+        let uid = self.vocabulary.action_uid(ActionKind::Connect);
         let context = destination_context(self.identity, destination, now)?;
         Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
             .map_err(FactsError::new)
@@ -269,9 +288,17 @@ fn ip(address: IpAddr) -> RestrictedExpression {
     RestrictedExpression::new_ip(address.to_canonical().to_string())
 }
 
+/// Whether Cedar can hold this instant. Where it cannot, everything is refused.
+pub(super) fn can_tell(now: Timestamp) -> bool {
+    Context::from_pairs([pair("time", instant(now))]).is_ok()
+}
+
 fn instant(now: Timestamp) -> RestrictedExpression {
     RestrictedExpression::new_datetime(now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
+
+/// A port that no rule is likely to single out.
+pub(super) const ANY_PORT: u16 = 50_505;
 
 /// One action of each kind, with nothing particular in it; nothing for `connect`, which is about no login.
 pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
@@ -281,8 +308,8 @@ pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
         ActionKind::Sftp => Action::Sftp,
         ActionKind::Subsystem => Action::Subsystem { name: String::new() },
         ActionKind::Tunnel => Action::Tunnel,
-        ActionKind::LocalForward => Action::LocalForward { host: String::new(), port: 0 },
-        ActionKind::RemoteForward => Action::RemoteForward { host: String::new(), port: 0 },
+        ActionKind::LocalForward => Action::LocalForward { host: String::new(), port: ANY_PORT },
+        ActionKind::RemoteForward => Action::RemoteForward { host: String::new(), port: ANY_PORT },
         ActionKind::LocalSocket => Action::LocalSocket { path: String::new() },
         ActionKind::RemoteSocket => Action::RemoteSocket { path: String::new() },
         ActionKind::Agent => Action::Agent,

@@ -31,16 +31,18 @@ use std::path::PathBuf;
 
 use cedar_policy::{PolicyId, PolicySet};
 
-pub use connect::{ConnectPermit, ConnectQuestion};
-pub use explain::{Explanation, Miss, NearMiss, Outcome};
+pub use connect::{ConnectPermit, ConnectQuestion, parse_endpoint};
+pub use explain::{Explained, Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
+pub use reach::Reach;
 pub use rule::{Effect, Place, Rule};
 pub use table::{TableReport, run_table};
 
 use crate::problem::Problem;
 use facts::Vocabulary;
 use parse::Source;
+use reach::Gists;
 
 /// The rules in force: parsed, validated, immutable. Swapped whole on reload.
 pub struct Policy {
@@ -49,6 +51,7 @@ pub struct Policy {
     rules: Vec<Rule>,
     by_id: HashMap<PolicyId, usize>,
     levels: usize,
+    gists: Gists,
     warnings: Vec<Problem>,
 }
 
@@ -74,7 +77,9 @@ impl Policy {
             .map_err(|error| vec![Problem::new("schema.cedarschema", error.to_string())])?;
         let parsed = parse::parse(&vocabulary, sources)?;
         let index = |(index, rule): (usize, &Rule)| (PolicyId::new(&rule.id.0), index);
+        let gists = || Gists::of(&vocabulary, &parsed.set, &parsed.rules);
         Ok(Self {
+            gists: depth::with_room(parsed.levels, gists),
             by_id: parsed.rules.iter().enumerate().map(index).collect(),
             vocabulary,
             set: parsed.set,

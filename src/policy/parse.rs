@@ -139,7 +139,6 @@ impl Reading {
         let rule = Rule {
             id: RuleId(annotations.id.unwrap_or_else(|| ordinal_id(&source.name, ordinal))),
             effect,
-            principals: policy.principal_constraint(),
             place: Place { file: source.name.clone(), line, column },
             description: annotations.description,
             limits: annotations.limits,

@@ -61,10 +61,7 @@ pub struct Rule {
     pub preferred_logins: Vec<Login>,
     /// The rule as it was written.
     pub text: String,
-    /// What its conditions compare logins, commands and subsystems with.
+    /// What its conditions compare logins, commands, ports and other particulars with.
     #[serde(skip)]
     pub(super) named: super::named::Named,
-    /// Whom it is about, as far as its scope says.
-    #[serde(skip)]
-    pub(super) principals: cedar_policy::PrincipalConstraint,
 }

@@ -250,7 +250,15 @@ mod tests {
         let start = request("exec", b"\0\0\0\x05web-1");
         let (action, facts) = read_start(&start).expect("a start");
         let pty = Some((Bytes::from_static(pty), read_pty(pty).expect("a terminal")));
-        Prelude { environment: Vec::new(), pty, start, action, facts, declined: Vec::new(), wishes: Vec::new() }
+        Prelude {
+            environment: Vec::new(),
+            pty,
+            start,
+            action,
+            facts,
+            declined: Vec::new(),
+            wishes: Vec::new(),
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Answer;
-use super::raw::{Decision, RawCase};
+use super::raw::{Decision, RawCase, RawTarget};
 use crate::domain::{
-    Action, ActionKind, AuthMethod, CertificateFacts, Fingerprint, Identity, Login, Target, UserName,
+    Action, ActionKind, AuthMethod, CertificateFacts, Destination, Fingerprint, Identity, Login, Target,
+    UserName,
 };
-use crate::policy::{Policy, Question, RuleId};
+use crate::policy::{ConnectQuestion, Policy, Question, Refusal, RuleId, parse_endpoint};
 
 /// A Wednesday noon, for cases that do not say when.
 const TIME_DEFAULT: &str = "2026-01-07T12:00:00Z";
@@ -21,12 +22,22 @@ const CLIENT_ADDR_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 pub(super) struct Case {
     name: Option<String>,
     identity: Arc<Identity>,
-    target: Arc<Target>,
-    login: Login,
-    action: Action,
+    asked: Asked,
     now: Timestamp,
     expect: Decision,
     rule: Option<RuleId>,
+}
+
+/// What is asked about.
+enum Asked {
+    Action { target: Arc<Target>, login: Login, action: Action },
+    Connect(Destination),
+}
+
+/// What someone does, whichever machine it turns out to be about.
+enum Doing {
+    Action(Action),
+    Connect { host: String, port: u16 },
 }
 
 impl Case {
@@ -37,13 +48,22 @@ impl Case {
     ) -> Result<Self, Vec<String>> {
         let mut complaints = Vec::new();
         let mut note = |complaint: String| complaints.push(complaint);
-        let action = action(raw.action, raw.command, raw.subsystem).map_err(&mut note).ok();
+        let kind = kind(&raw).map_err(&mut note).ok();
+        let doing = kind.and_then(|kind| doing(kind, &raw).map_err(&mut note).ok());
         let user = user(raw.user, raw.groups, groups_of).map_err(&mut note).ok();
         let auth = auth_method(raw.auth_method.as_deref()).map_err(&mut note).ok();
+        let target_is_named = raw.target != RawTarget::default();
         let target = raw.target.target().map_err(&mut note).ok();
         let login = login(raw.login.as_deref()).map_err(&mut note).ok();
         let now = time(raw.time.as_deref()).map_err(&mut note).ok();
         let rule = known_rule(policy, raw.rule).map_err(&mut note).ok();
+        let destination = match &doing {
+            Some(Doing::Connect { host, port }) => {
+                let instance = target.clone().filter(|_| target_is_named);
+                destination(host, *port, raw.address, instance).map_err(&mut note).ok()
+            }
+            Some(Doing::Action(_)) | None => None,
+        };
         let expect =
             raw.expect.ok_or("the case does not say what it expects; add expect = \"permit\" or \"refuse\"");
         let expect = expect.map_err(|complaint| note(complaint.to_owned())).ok();
@@ -53,9 +73,12 @@ impl Case {
             Some(Self {
                 name: raw.name,
                 identity: Arc::new(Identity { user, groups, auth: auth?, client_addr }),
-                target: Arc::new(target?),
-                login: login?,
-                action: action?,
+                asked: match doing? {
+                    Doing::Action(action) => {
+                        Asked::Action { target: Arc::new(target?), login: login?, action }
+                    }
+                    Doing::Connect { .. } => Asked::Connect(destination?),
+                },
                 now: now?,
                 expect: expect?,
                 rule: rule?,
@@ -64,13 +87,18 @@ impl Case {
         case().ok_or(complaints)
     }
 
-    pub(super) fn question(&self) -> Question<'_> {
-        Question {
-            identity: &self.identity,
-            target: &self.target,
-            login: &self.login,
-            action: &self.action,
-            now: self.now,
+    /// The rules that permit it.
+    pub(super) fn decide(&self, policy: &Policy) -> Result<Vec<RuleId>, Refusal> {
+        let Self { identity, now, .. } = self;
+        match &self.asked {
+            Asked::Action { target, login, action } => {
+                let question = Question { identity, target, login, action, now: *now };
+                policy.decide(&question).map(|permit| permit.rules().to_vec())
+            }
+            Asked::Connect(destination) => {
+                let question = ConnectQuestion { identity, destination, now: *now };
+                policy.decide_connect(&question).map(|permit| permit.rules().to_vec())
+            }
         }
     }
 
@@ -91,8 +119,13 @@ impl Case {
 
     fn title(&self) -> String {
         self.name.clone().unwrap_or_else(|| {
-            let action = self.action.kind();
-            format!("{}, {action} on {} as {}", self.identity.user, self.target.display_name(), self.login)
+            let user = &self.identity.user;
+            match &self.asked {
+                Asked::Action { target, login, action } => {
+                    format!("{user}, {} on {} as {login}", action.kind(), target.display_name())
+                }
+                Asked::Connect(to) => format!("{user}, {} to {}:{}", ActionKind::Connect, to.host, to.port),
+            }
         })
     }
 }
@@ -114,41 +147,93 @@ fn user(
     Ok((user, groups))
 }
 
-fn action(
-    kind: Option<String>,
-    command: Option<String>,
-    subsystem: Option<String>,
-) -> Result<Action, String> {
-    let implied = if command.is_some() {
-        ActionKind::Exec
-    } else if subsystem.is_some() {
-        ActionKind::Subsystem
-    } else {
-        ActionKind::Shell
-    };
-    let kind = match kind {
-        None => implied,
-        Some(name) => ActionKind::parse(&name).ok_or_else(|| {
+/// The kind of action that is named, or that the case's particulars imply.
+fn kind(raw: &RawCase) -> Result<ActionKind, String> {
+    if let Some(name) = &raw.action {
+        return ActionKind::parse(name).ok_or_else(|| {
             let known = ActionKind::ALL.map(ActionKind::name).join(", ");
             format!("there is no action `{name}`; the actions are {known}")
-        })?,
-    };
-    Ok(match kind {
+        });
+    }
+    let implied = [
+        (raw.command.is_some(), ActionKind::Exec),
+        (raw.subsystem.is_some(), ActionKind::Subsystem),
+        (raw.destination.is_some(), ActionKind::LocalForward),
+        (raw.listen.is_some(), ActionKind::RemoteForward),
+        (raw.path.is_some(), ActionKind::LocalSocket),
+        (raw.connect.is_some(), ActionKind::Connect),
+    ];
+    Ok(implied.into_iter().find(|(given, _)| *given).map_or(ActionKind::Shell, |(_, kind)| kind))
+}
+
+fn doing(kind: ActionKind, raw: &RawCase) -> Result<Doing, String> {
+    let path = || raw.path.clone().ok_or_else(|| missing(kind, "path = \"/run/app.sock\""));
+    let action = match kind {
         ActionKind::Shell => Action::Shell,
-        ActionKind::Exec => Action::Exec { command: command.unwrap_or_else(|| "true".to_owned()) },
+        ActionKind::Exec => {
+            Action::Exec { command: raw.command.clone().unwrap_or_else(|| "true".to_owned()) }
+        }
         ActionKind::Sftp => Action::Sftp,
         ActionKind::Subsystem => {
-            Action::Subsystem { name: subsystem.unwrap_or_else(|| "netconf".to_owned()) }
+            Action::Subsystem { name: raw.subsystem.clone().unwrap_or_else(|| "netconf".to_owned()) }
         }
         ActionKind::Tunnel => Action::Tunnel,
         ActionKind::Agent => Action::Agent,
         ActionKind::X11 => Action::X11,
-        ActionKind::LocalForward
-        | ActionKind::RemoteForward
-        | ActionKind::LocalSocket
-        | ActionKind::RemoteSocket
-        | ActionKind::Connect => return Err(format!("a table cannot ask about `{kind}` yet")),
+        ActionKind::LocalForward => {
+            let (host, port) = endpoint(kind, "destination", raw.destination.as_deref(), 1)?;
+            Action::LocalForward { host, port }
+        }
+        ActionKind::RemoteForward => {
+            let (host, port) = endpoint(kind, "listen", raw.listen.as_deref(), 0)?;
+            Action::RemoteForward { host, port }
+        }
+        ActionKind::LocalSocket => Action::LocalSocket { path: path()? },
+        ActionKind::RemoteSocket => Action::RemoteSocket { path: path()? },
+        ActionKind::Connect => {
+            let (host, port) = endpoint(kind, "connect", raw.connect.as_deref(), 1)?;
+            return Ok(Doing::Connect { host, port });
+        }
+    };
+    Ok(Doing::Action(action))
+}
+
+fn missing(kind: ActionKind, what: &str) -> String {
+    format!("the action `{kind}` needs {what}")
+}
+
+fn endpoint(
+    kind: ActionKind,
+    field: &str,
+    text: Option<&str>,
+    port_min: u16,
+) -> Result<(String, u16), String> {
+    let text = text.ok_or_else(|| missing(kind, &format!("{field} = \"localhost:8080\"")))?;
+    parse_endpoint(text).filter(|(_, port)| *port >= port_min).ok_or_else(|| {
+        format!("`{field}` is \"{text}\", which is no host and port; write it like \"localhost:8080\"")
     })
+}
+
+/// An address that is given is no instance's; otherwise it is that of the case's target, or what `host` itself says.
+fn destination(
+    host: &str,
+    port: u16,
+    address: Option<IpAddr>,
+    instance: Option<Target>,
+) -> Result<Destination, String> {
+    let of = |address: IpAddr, instance: Option<Target>| Destination {
+        host: host.to_owned(),
+        address,
+        port,
+        instance: instance.map(Arc::new),
+    };
+    match (address, instance, host.parse()) {
+        (Some(address), _, _) | (None, None, Ok(address)) => Ok(of(address, None)),
+        (None, Some(target), _) => Ok(of(target.private_ip, Some(target))),
+        (None, None, Err(_)) => Err(format!(
+            "nobody knows where `{host}` is; add address = \"10.9.1.2\", or the target that has that name"
+        )),
+    }
 }
 
 fn auth_method(name: Option<&str>) -> Result<AuthMethod, String> {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::Policy;
-use super::permit::{Permit, Refusal, RefusalReason, RuleId};
+use super::permit::{Refusal, RefusalReason, RuleId};
 use crate::domain::UserName;
 use crate::problem::{Problem, position};
 use case::Case;
@@ -87,7 +87,7 @@ fn run_cases(policy: &Policy, name: &Path, cases: &[(usize, Case)]) -> TableRepo
     let mut failures = Vec::new();
     let mut tested = BTreeSet::new();
     for (line, case) in cases {
-        let answer = Answer::of(policy.decide(&case.question()));
+        let answer = Answer::of(case.decide(policy));
         if let Some(message) = case.compare(&answer) {
             failures.push(Problem::new(name, message).at_line(*line));
         }
@@ -105,10 +105,9 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(decided: Result<Permit, Refusal>) -> Self {
+    fn of(decided: Result<Vec<RuleId>, Refusal>) -> Self {
         match decided {
-            Ok(permit) => {
-                let rules = permit.rules().to_vec();
+            Ok(rules) => {
                 Self { decision: Decision::Permit, text: format!("{} permits", list(&rules)), rules }
             }
             Err(refusal) => {

@@ -56,6 +56,11 @@ pub(super) struct RawCase {
     pub(super) action: Option<String>,
     pub(super) command: Option<String>,
     pub(super) subsystem: Option<String>,
+    pub(super) destination: Option<String>,
+    pub(super) listen: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) connect: Option<String>,
+    pub(super) address: Option<IpAddr>,
     pub(super) client_addr: Option<IpAddr>,
     pub(super) auth_method: Option<String>,
     pub(super) time: Option<String>,
@@ -77,6 +82,11 @@ impl RawCase {
             action: self.action.or(defaults.action),
             command: self.command.or(defaults.command),
             subsystem: self.subsystem.or(defaults.subsystem),
+            destination: self.destination.or(defaults.destination),
+            listen: self.listen.or(defaults.listen),
+            path: self.path.or(defaults.path),
+            connect: self.connect.or(defaults.connect),
+            address: self.address.or(defaults.address),
             client_addr: self.client_addr.or(defaults.client_addr),
             auth_method: self.auth_method.or(defaults.auth_method),
             time: self.time.or(defaults.time),
@@ -86,7 +96,7 @@ impl RawCase {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
     pub(super) id: Option<String>,

@@ -15,7 +15,7 @@ use super::{Permit, Policy, Question, Refusal, RuleId};
 use crate::domain::{Action, AuthMethod, Fingerprint, Identity, InstanceId, Login, Target, UserName};
 
 /// A policy from a text that has no mistakes.
-fn policy(text: &str) -> Policy {
+pub(in crate::policy) fn policy(text: &str) -> Policy {
     Policy::from_text("policy.cedar", text).unwrap_or_else(|problems| panic!("{}", listing(&problems)))
 }
 
@@ -24,11 +24,11 @@ fn problems(text: &str) -> String {
     listing(&Policy::from_text("policy.cedar", text).expect_err("problems"))
 }
 
-fn listing(problems: &[crate::problem::Problem]) -> String {
+pub(in crate::policy) fn listing(problems: &[crate::problem::Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-fn identity(user: &str, groups: &[&str]) -> Arc<Identity> {
+pub(in crate::policy) fn identity(user: &str, groups: &[&str]) -> Arc<Identity> {
     Arc::new(Identity {
         user: UserName::parse(user).expect("a user name"),
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
@@ -40,7 +40,7 @@ fn identity(user: &str, groups: &[&str]) -> Arc<Identity> {
     })
 }
 
-fn target(name: &str, tags: &[(&str, &str)]) -> Arc<Target> {
+pub(in crate::policy) fn target(name: &str, tags: &[(&str, &str)]) -> Arc<Target> {
     let tags: BTreeMap<String, String> =
         tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Arc::new(Target {
@@ -63,11 +63,11 @@ fn target(name: &str, tags: &[(&str, &str)]) -> Arc<Target> {
     })
 }
 
-fn login(name: &str) -> Login {
+pub(in crate::policy) fn login(name: &str) -> Login {
     Login::parse(name).expect("a login")
 }
 
-fn noon() -> Timestamp {
+pub(in crate::policy) fn noon() -> Timestamp {
     "2026-01-07T12:00:00Z".parse().expect("a time")
 }
 

@@ -1,0 +1,251 @@
+//! What lists need to know of each rule: whom, what and where it is about, and what it asks.
+
+use std::collections::HashMap;
+
+use cedar_policy::{
+    ActionConstraint, EntityUid, PolicyId, PolicySet, PrincipalConstraint, ResourceConstraint,
+};
+use serde_json::Value as Json;
+
+use super::atom::{Atom, constant};
+use super::formula::{AtomId, Formula};
+use crate::domain::{ActionKind, Identity};
+use crate::policy::facts::Vocabulary;
+use crate::policy::rule::{Effect, Rule};
+
+/// The gists of a policy's rules, and the questions that they ask, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Gists {
+    pub(super) atoms: Vec<Atom>,
+    pub(super) rules: Vec<Gist>,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct Gist {
+    /// Its place among the rules.
+    pub(super) place: usize,
+    pub(super) effect: Effect,
+    pub(super) kinds: Kinds,
+    pub(super) formula: Formula,
+    pub(super) atoms: Vec<AtomId>,
+    pub(super) reads_login: bool,
+    pub(super) reads_action: bool,
+    whom: Whom,
+}
+
+/// Whom a rule's scope takes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    Everyone,
+    Nobody,
+    User(String),
+    Group(String),
+}
+
+/// Kinds of action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    pub(super) fn one(kind: ActionKind) -> Self {
+        let place = ActionKind::ALL.iter().position(|other| *other == kind).unwrap_or_default();
+        Self(1 << place)
+    }
+
+    pub(super) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn overlap(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn list(self) -> Vec<ActionKind> {
+        ActionKind::ALL.into_iter().filter(|kind| self.overlap(Self::one(*kind))).collect()
+    }
+}
+
+impl Gists {
+    /// Reads the rules. One that is not understood is left to Cedar, machine by machine.
+    pub(crate) fn of(vocabulary: &Vocabulary, set: &PolicySet, rules: &[Rule]) -> Self {
+        let mut reading = Reading::default();
+        for (place, rule) in rules.iter().enumerate() {
+            if let Some(policy) = set.policy(&PolicyId::new(&rule.id.0)) {
+                let gist = reading.gist(vocabulary, place, rule.effect, policy);
+                reading.gists.rules.push(gist);
+            }
+        }
+        reading.gists
+    }
+
+    /// Whether some permit rule is about this identity and this kind of action, whatever its conditions say.
+    pub(crate) fn may_permit(&self, identity: &Identity, kind: ActionKind) -> bool {
+        let about = |gist: &Gist| gist.is_about(identity) && gist.kinds.overlap(Kinds::one(kind));
+        self.rules.iter().any(|gist| gist.effect == Effect::Permit && about(gist))
+    }
+}
+
+impl Gist {
+    pub(super) fn is_about(&self, identity: &Identity) -> bool {
+        match &self.whom {
+            Whom::Everyone => true,
+            Whom::Nobody => false,
+            Whom::User(user) => identity.user.as_str() == user,
+            Whom::Group(group) => identity.groups.contains(group),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    gists: Gists,
+    known: HashMap<String, AtomId>,
+}
+
+impl Reading {
+    fn gist(
+        &mut self,
+        vocabulary: &Vocabulary,
+        place: usize,
+        effect: Effect,
+        policy: &cedar_policy::Policy,
+    ) -> Gist {
+        let actions = policy.action_constraint();
+        let in_scope = |kind: &ActionKind| applies(vocabulary, &actions, *kind);
+        let kinds = ActionKind::ALL.into_iter().filter(in_scope).map(Kinds::one);
+        let formula = self.formula_of(vocabulary, policy);
+        let mut atoms = Vec::new();
+        formula.collect(&mut atoms);
+        atoms.sort_unstable();
+        atoms.dedup();
+        let reads = || atoms.iter().filter_map(|atom| self.gists.atoms.get(*atom)).map(|atom| &atom.reads);
+        Gist {
+            place,
+            effect,
+            kinds: kinds.fold(Kinds::default(), Kinds::with),
+            reads_login: reads().any(|reads| reads.login),
+            reads_action: reads().any(|reads| reads.action),
+            whom: whom(vocabulary, &policy.principal_constraint()),
+            formula,
+            atoms,
+        }
+    }
+
+    /// The part of the scope that is about machines, and the conditions.
+    fn formula_of(&mut self, vocabulary: &Vocabulary, policy: &cedar_policy::Policy) -> Formula {
+        let mut parts = vec![self.machines(vocabulary, &policy.resource_constraint())];
+        let json = policy.to_json().unwrap_or_default();
+        let conditions = json.get("conditions").and_then(Json::as_array);
+        for condition in conditions.into_iter().flatten() {
+            let body = self.formula(condition.get("body").unwrap_or(&Json::Null));
+            let negated = condition.get("kind").and_then(Json::as_str) == Some("unless");
+            parts.push(if negated { Formula::Not(Box::new(body)) } else { body });
+        }
+        Formula::All(parts)
+    }
+
+    fn machines(&mut self, vocabulary: &Vocabulary, scope: &ResourceConstraint) -> Formula {
+        let one = |uid: &EntityUid| -> Vec<String> {
+            vocabulary.is_instance(uid).then(|| uid.id().unescaped().to_owned()).into_iter().collect()
+        };
+        match scope {
+            ResourceConstraint::Any => Formula::Constant(true),
+            ResourceConstraint::Is(of_type) => Formula::Constant(vocabulary.is_instance_type(of_type)),
+            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) => {
+                self.atom(Atom::machine(one(uid)), format!("{uid}"))
+            }
+            ResourceConstraint::IsIn(of_type, uid) if vocabulary.is_instance_type(of_type) => {
+                self.atom(Atom::machine(one(uid)), format!("{uid}"))
+            }
+            ResourceConstraint::IsIn(..) => Formula::Constant(false),
+        }
+    }
+
+    fn formula(&mut self, condition: &Json) -> Formula {
+        let operands = |operator: &str, left: &str, right: &str| {
+            let operands = condition.get(operator)?;
+            Some((operands.get(left)?, operands.get(right)?))
+        };
+        if let Some((left, right)) = operands("&&", "left", "right") {
+            let (left, right) = (self.formula(left), self.formula(right));
+            let Formula::All(mut parts) = left else { return Formula::All(vec![left, right]) };
+            parts.push(right);
+            return Formula::All(parts);
+        }
+        if let Some((left, right)) = operands("||", "left", "right") {
+            let (left, right) = (self.formula(left), self.formula(right));
+            let Formula::Any(mut parts) = left else { return Formula::Any(vec![left, right]) };
+            parts.push(right);
+            return Formula::Any(parts);
+        }
+        if let Some((left, right)) = operands("!=", "left", "right") {
+            let equal = serde_json::json!({ "==": { "left": left, "right": right } });
+            return Formula::Not(Box::new(self.formula(&equal)));
+        }
+        if let Some(operand) = condition.get("!").and_then(|operands| operands.get("arg")) {
+            return Formula::Not(Box::new(self.formula(operand)));
+        }
+        if let Some(choice) = condition.get("if-then-else")
+            && let (Some(first), Some(then), Some(otherwise)) =
+                (choice.get("if"), choice.get("then"), choice.get("else"))
+        {
+            let choice = [self.formula(first), self.formula(then), self.formula(otherwise)];
+            return Formula::Choice(Box::new(choice));
+        }
+        constant(condition).unwrap_or_else(|| self.ask(condition))
+    }
+
+    fn ask(&mut self, condition: &Json) -> Formula {
+        let text = condition.to_string();
+        if let Some(known) = self.known.get(&text) {
+            return Formula::Atom(*known);
+        }
+        match Atom::parse(condition) {
+            Some(atom) => self.atom(atom, text),
+            // Cedar wrote the condition, so Cedar reads it; a rule of which part is lost must not decide.
+            None => Formula::Atom(AtomId::MAX),
+        }
+    }
+
+    fn atom(&mut self, atom: Atom, text: String) -> Formula {
+        let atoms = &mut self.gists.atoms;
+        Formula::Atom(*self.known.entry(text).or_insert_with(|| {
+            atoms.push(atom);
+            atoms.len() - 1
+        }))
+    }
+}
+
+fn whom(vocabulary: &Vocabulary, scope: &PrincipalConstraint) -> Whom {
+    let id = |uid: &EntityUid| uid.id().unescaped().to_owned();
+    match scope {
+        PrincipalConstraint::Any => Whom::Everyone,
+        PrincipalConstraint::Is(of_type) if vocabulary.is_user_type(of_type) => Whom::Everyone,
+        PrincipalConstraint::IsIn(of_type, _) if !vocabulary.is_user_type(of_type) => Whom::Nobody,
+        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid)
+            if vocabulary.is_user(uid) =>
+        {
+            Whom::User(id(uid))
+        }
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) if vocabulary.is_group(uid) => {
+            Whom::Group(id(uid))
+        }
+        PrincipalConstraint::Is(_)
+        | PrincipalConstraint::Eq(_)
+        | PrincipalConstraint::In(_)
+        | PrincipalConstraint::IsIn(..) => Whom::Nobody,
+    }
+}
+
+fn applies(vocabulary: &Vocabulary, scope: &ActionConstraint, kind: ActionKind) -> bool {
+    match scope {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(uid) => *uid == vocabulary.action_uid(kind),
+        ActionConstraint::In(uids) => uids.iter().any(|uid| vocabulary.takes_in(uid, kind)),
+    }
+}
