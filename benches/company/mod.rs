@@ -9,6 +9,8 @@
 //!
 //! Machines: 40 teams, 4 environments, 8 roles, 6 accounts, 4 regions, 50 owners, one name and one address each.
 
+#![expect(clippy::indexing_slicing, reason = "the places are counted modulo the lengths")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,19 +19,19 @@ use std::sync::Arc;
 use drawbridge::domain::{AuthMethod, Fingerprint, Identity, InstanceId, Target, UserName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     Tags,
     Names,
 }
 
-pub const SHAPES: [(&str, Shape); 2] = [("tags", Shape::Tags), ("names", Shape::Names)];
+pub(crate) const SHAPES: [(&str, Shape); 2] = [("tags", Shape::Tags), ("names", Shape::Names)];
 
 const TEAMS: usize = 40;
 const ENVS: [&str; 4] = ["dev", "test", "stage", "prod"];
 const ROLES: [&str; 8] = ["web", "db", "cache", "queue", "batch", "search", "proxy", "build"];
 
 /// An engineer in two teams, and somebody who is in every team and group: every rule is about them.
-pub fn people(client_addr: IpAddr) -> [(&'static str, Arc<Identity>); 2] {
+pub(crate) fn people(client_addr: IpAddr) -> [(&'static str, Arc<Identity>); 2] {
     let everywhere =
         (0..TEAMS).map(|team| format!("team-{team}")).chain(["ops", "data", "dba"].map(str::to_owned));
     let person = |groups: Vec<String>| {
@@ -43,7 +45,7 @@ pub fn people(client_addr: IpAddr) -> [(&'static str, Arc<Identity>); 2] {
 }
 
 /// 200 rules.
-pub fn policy_text(shape: Shape) -> String {
+pub(crate) fn policy_text(shape: Shape) -> String {
     let mut text = String::new();
     let mut rule = |rule: String| writeln!(text, "{rule};").expect("written");
     for team in 0..TEAMS {
@@ -132,7 +134,7 @@ fn of_team(shape: Shape, team: usize, env: &str) -> String {
 }
 
 /// The machine with a number.
-pub fn target(number: u16) -> Target {
+pub(crate) fn target(number: u16) -> Target {
     let place = usize::from(number);
     let (team, env, role) = (place % TEAMS, ENVS[place / 7 % 4], ROLES[place / 3 % 8]);
     let [_, low] = number.to_be_bytes();

@@ -121,7 +121,7 @@ expect = "permit"
 #[test]
 fn a_table_that_cannot_be_read_says_where() {
     assert_snapshot!(run("[[case]]\nuser = \"alice\"\nexpects = \"permit\"\n").expect_err("problems"), @r"
-    cases.toml:3:1: unknown field `expects`, expected one of `name`, `user`, `groups`, `target`, `login`, `action`, `command`, `subsystem`, `client_addr`, `auth_method`, `time`, `expect`, `rule`
+    cases.toml:3:1: unknown field `expects`, expected one of `name`, `user`, `groups`, `target`, `login`, `action`, `command`, `subsystem`, `destination`, `listen`, `path`, `connect`, `address`, `client_addr`, `auth_method`, `time`, `expect`, `rule`
     ");
     assert_snapshot!(run("[[case]]\nexpect = \"maybe\"\n").expect_err("problems"), @r"
     cases.toml:2:10: unknown variant `maybe`, expected `permit` or `refuse`
