@@ -30,11 +30,11 @@ pub use answer::{Answer, Verdict};
 pub use args::{Command, ExplainArgs, SshConfigArgs, TargetsArgs, WhoamiArgs, help, is_command, parse};
 pub(crate) use find::candidates;
 pub use find::{Found, find};
-pub use listing::{Reach, listing};
+pub use listing::listing;
 pub use text::shown;
 
 use crate::domain::{Identity, ServerAddress};
-use crate::policy::Policy;
+use crate::policy::{Policy, Reach};
 use crate::target::Inventory;
 
 /// Everything that an answer is made from.

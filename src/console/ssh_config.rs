@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::Desk;
 use super::answer::{Answer, Verdict};
 use super::args::SshConfigArgs;
-use super::listing::Reach;
 use super::text::count;
 use crate::domain::{ActionKind, InstanceId, ServerAddress, Target};
+use crate::policy::Reach;
 
 /// The longest name, as long as a host name can be (RFC 1035 §2.3.4).
 const NAME_LENGTH_MAX: usize = 253;

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::Desk;
 use super::answer::{Answer, Verdict};
 use super::args::{Filter, Key, TargetsArgs};
-use super::listing::Reach;
 use super::text::{Widths, count, shown, shown_json};
 use crate::domain::{ActionKind, InstanceId, Login, Target};
+use crate::policy::Reach;
 use crate::target::Place;
 
 const HEAD: [&str; 8] = ["NAME", "ID", "ACCOUNT", "REGION", "ADDRESS", "STATE", "LOGINS", "ACTIONS"];
