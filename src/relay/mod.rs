@@ -10,8 +10,10 @@
 //!
 //! What is not here: deciding, recording, and starting the program.
 
+mod hold;
 mod outcome;
 mod pump;
 
+pub use hold::{Hold, Loan};
 pub use outcome::{Activity, Outcome};
 pub use pump::{Stop, run};

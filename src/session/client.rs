@@ -192,7 +192,9 @@ impl House {
         match open.kind.clone() {
             ChannelKind::Session => match self.direct().await {
                 Ok(visit) => visit.open(open).await,
-                Err(why) => console::serve(&self.services, &self.guest, why, open.accept()).await,
+                Err(why) => {
+                    console::serve(&self.services, &self.story, &self.guest, why, open.accept()).await
+                }
             },
             ChannelKind::DirectTcpip { host, port, .. } if !self.is_direct() => {
                 let (services, story) = (Arc::clone(&self.services), self.story.clone());

@@ -18,6 +18,7 @@ mod console;
 mod entrance;
 mod jump;
 mod live;
+mod menu;
 mod prelude;
 mod program;
 mod resolve;

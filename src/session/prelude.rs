@@ -30,7 +30,6 @@ pub(super) struct Prelude {
 impl Prelude {
     /// The same terminal and environment, for a shell that nobody waits to hear has started: what was asked for
     /// was answered before.
-    #[expect(dead_code, reason = "the console is about to use it")]
     pub(super) fn for_a_shell(&self) -> Self {
         let start = ChannelRequest { name: "shell".to_owned(), want_reply: false, payload: Bytes::new() };
         Self {
