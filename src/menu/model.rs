@@ -188,6 +188,12 @@ impl Menu {
         self.page = rows.max(1);
     }
 
+    /// How many targets fit the filter.
+    #[must_use]
+    pub fn matches(&self) -> usize {
+        self.matches.len()
+    }
+
     /// Brings the matches up to date with what was typed, and the selection into view.
     pub fn settle(&mut self) {
         let wanted = self.filter.as_str();

@@ -20,8 +20,9 @@ const PLAIN: Style = Style::new();
 const MARK: &str = "> ";
 const MARK_WIDTH: u16 = 2;
 
-const KEYS_OF_LIST: &str = "Enter connects  Up/Down move  letters filter  Esc clears  F1 help  Ctrl-C leaves";
-const KEYS_OF_LOGINS: &str = "Enter connects  Up/Down move  Esc goes back  Ctrl-C leaves";
+/// The most needed first: a narrow terminal shows no more.
+const KEYS_OF_LIST: &str = "Enter connects  Ctrl-C leaves  F1 helps  letters filter  Esc clears  Up/Down";
+const KEYS_OF_LOGINS: &str = "Enter connects  Esc goes back  Ctrl-C leaves  Up/Down move";
 const KEYS_OF_HELP: &str = "any key goes back";
 
 const HELP: [&str; 14] = [
@@ -125,8 +126,10 @@ impl Canvas<'_> {
         }
     }
 
+    /// Writes one line and marks what does not fit. The last cell of the last row is never drawn.
     fn line(&mut self, y: u16, text: &str, style: Style) {
-        let text = fitted(text, self.width());
+        let at_the_bottom = y.saturating_add(1) == self.buffer.area().height;
+        let text = fitted(text, self.width().saturating_sub(u16::from(at_the_bottom)));
         self.put(0, y, &text, self.width(), style);
     }
 
@@ -139,10 +142,11 @@ impl Canvas<'_> {
     fn title(&mut self, menu: &Menu, y: u16) {
         self.line(y, &safe(&format!("drawbridge: {}", menu.user), self.glyphs), BOLD);
         let (count, all) = (menu.matches.len(), menu.listing.targets.len());
+        let noun = if all == 1 { "target" } else { "targets" };
         let mut right = match menu.progress {
             Progress::Underway => "listing...".to_owned(),
-            Progress::Done if menu.filter.is_empty() => format!("{all} targets"),
-            Progress::Done => format!("{count} of {all} targets"),
+            Progress::Done if menu.filter.is_empty() => format!("{all} {noun}"),
+            Progress::Done => format!("{count} of {all} {noun}"),
         };
         if let Some(age) = &menu.age {
             right = format!("{right}, {age}");
@@ -237,7 +241,11 @@ impl Canvas<'_> {
             }
             (Some(top), None) if !matches!(menu.face, Face::Help) => {
                 self.rule(top);
-                if let Some(target) = menu.selected_target() {
+                let in_front = match &menu.face {
+                    Face::List | Face::Help => menu.selected_target(),
+                    Face::Logins(choice) => Some(&choice.target),
+                };
+                if let Some(target) = in_front {
                     let particulars = safe_particulars(target, self.glyphs);
                     self.paragraph(top, &particulars, PLAIN);
                 }

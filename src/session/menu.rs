@@ -218,11 +218,20 @@ impl Host<'_> {
         if let Some(sentence) = sentence {
             last.put_slice(format!("drawbridge: {sentence}\r\n").as_bytes());
         }
+        let client = self.client;
+        let read = async {
+            // A client that has gone needs no word.
+            let _written = client.write(last.freeze()).await;
+            client.exit_status(code);
+            client.eof();
+            client.close();
+            // OpenSSH's client closes after it has printed everything, and prints nothing more once the
+            // connection ends.
+            client.closed().await;
+        };
         // A client that does not read will not read this either.
-        let _read = tokio::time::timeout(FAREWELL, self.client.write(last.freeze())).await;
-        self.client.exit_status(code);
-        self.client.eof();
-        self.client.close();
+        let _in_time = tokio::time::timeout(FAREWELL, read).await;
+        client.close();
     }
 }
 

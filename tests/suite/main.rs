@@ -23,6 +23,8 @@ mod endings;
 #[cfg(test)]
 mod main_path;
 #[cfg(test)]
+mod menu;
+#[cfg(test)]
 mod past_bugs;
 #[cfg(test)]
 mod refusals;
