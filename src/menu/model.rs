@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::filter::Filter;
 use super::keys::Key;
-use crate::domain::{Login, Target};
+use crate::domain::{InstanceId, Login, Target};
 
 /// What the one who looks at the menu wants of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct Menu {
     pub(super) filter: Filter,
     /// The filter that `matches` is about; nothing when they are about another list.
     settled: Option<String>,
+    /// What was selected in a list that is gone.
+    held: Option<InstanceId>,
     /// A place in `matches`.
     pub(super) selected: usize,
     /// The first of `matches` in view.
@@ -130,6 +132,7 @@ impl Menu {
             matches: Vec::new(),
             filter: Filter::default(),
             settled: Some(String::new()),
+            held: None,
             selected: 0,
             top: 0,
             page: 1,
@@ -151,10 +154,20 @@ impl Menu {
         self.progress == Progress::Underway && self.listing.targets.is_empty()
     }
 
+    /// Lets go of the list, which holds a copy of the inventory, but remembers what was selected.
+    pub fn forget_list(&mut self) {
+        self.settle();
+        self.held = self.selected_target().map(|target| target.id.clone());
+        self.listing = Listing::default();
+        self.matches = Vec::new();
+        self.settled = None;
+        self.face = Face::List;
+    }
+
     /// A new list. What was selected stays so, if it is still there.
     pub fn show_list(&mut self, listing: Listing) {
         self.settle();
-        let held = self.selected_target().map(|target| target.id.clone());
+        let held = self.selected_target().map(|target| target.id.clone()).or_else(|| self.held.take());
         self.listing = listing;
         self.progress = Progress::Done;
         self.settled = None;

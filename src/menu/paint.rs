@@ -145,9 +145,13 @@ impl Canvas<'_> {
         let noun = if all == 1 { "target" } else { "targets" };
         let mut right = match menu.progress {
             Progress::Underway => "listing...".to_owned(),
-            Progress::Done if menu.filter.is_empty() => format!("{all} {noun}"),
-            Progress::Done => format!("{count} of {all} {noun}"),
+            Progress::Done => String::new(),
         };
+        if menu.progress == Progress::Done || all > 0 {
+            let of_all = if menu.filter.is_empty() { String::new() } else { format!("{count} of ") };
+            let comma = if right.is_empty() { "" } else { ", " };
+            right = format!("{right}{comma}{of_all}{all} {noun}");
+        }
         if let Some(age) = &menu.age {
             right = format!("{right}, {age}");
         }
@@ -280,12 +284,12 @@ impl Canvas<'_> {
 }
 
 fn emptiness(menu: &Menu) -> &'static str {
+    if !menu.listing.targets.is_empty() {
+        return "No target fits the filter; Esc clears it.";
+    }
     match menu.progress {
         Progress::Underway => "Listing what you may reach...",
-        Progress::Done if menu.listing.targets.is_empty() => {
-            "There is no target that you may reach; ask whoever manages your access."
-        }
-        Progress::Done => "No target fits the filter; Esc clears it.",
+        Progress::Done => "There is no target that you may reach; ask whoever manages your access.",
     }
 }
 

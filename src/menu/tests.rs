@@ -102,6 +102,21 @@ fn a_new_list_keeps_filter_and_selection() {
 }
 
 #[test]
+fn a_list_that_is_gone_is_remembered_by_what_was_selected() {
+    let mut menu = menu(fleet());
+    types(&mut menu, "env=prod\x1b[B\x1b[B");
+    assert_eq!(selected(&mut menu), "web-1");
+    menu.forget_list();
+    menu.list_is_underway();
+    assert!(menu.awaits_a_list());
+    assert_eq!((selected(&mut menu).as_str(), menu.matches()), ("", 0));
+    let opened = types(&mut menu, "\r");
+    assert_eq!(opened, None);
+    menu.show_list(Listing::new(fleet()));
+    assert_eq!((selected(&mut menu).as_str(), menu.matches()), ("web-1", 4));
+}
+
+#[test]
 fn the_selection_moves_by_lines_and_by_pages_and_stays_in_view() {
     let many = (0..100).map(|n| target(&format!("host-{n:03}"), n, &[])).collect();
     let mut menu = menu(many);

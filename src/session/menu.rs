@@ -134,6 +134,8 @@ impl Host<'_> {
             written = self.client.write(given_back.freeze()) => if written.is_err() { return Some(Parting::Gone) },
             () = self.services.tasks.token().cancelled() => return Some(Parting::Because(sentences::SHUTTING_DOWN)),
         }
+        // A session may last for days.
+        self.menu.forget_list();
         let loan = Loan::new(std::mem::take(&mut self.input));
         let result = self.run(target, login, &loan).await;
         if let Some(window) = loan.window() {

@@ -114,8 +114,8 @@ fn what_cannot_be_reached_is_a_sentence_in_the_menu() {
     tmux.expect("3 targets");
     tmux.types("db-1");
     tmux.key("Enter");
-    let menu = tmux.expect("db-1 is up but nothing answers on its port");
-    assert!(menu.contains("1 of 3 targets") && menu.contains("> db-1"), "{menu}");
+    tmux.expect("db-1 is up but nothing answers on its port");
+    tmux.expect("> db-1");
     lab.audited("upstream-failed", |event| event["reason"] == "connection-refused");
     tmux.key("C-c");
     tmux.expect("left with 0");

@@ -18,6 +18,8 @@ use crate::ssh::{ChannelEvent, ChannelRequest};
 pub(super) const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How often the age of the list is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long a list stays. It holds the copy of the inventory that it was made from.
+const LIST_STAYS: Duration = Duration::from_secs(5 * 60);
 
 /// What is under way while the menu is on the screen.
 struct Show<'c> {
@@ -30,6 +32,7 @@ struct Show<'c> {
     enter: bool,
     idle_at: Instant,
     look_at: Instant,
+    list_again_at: Instant,
     /// When a key that may be half told is taken as it is.
     expires_at: Option<Instant>,
 }
@@ -46,6 +49,7 @@ impl Host<'_> {
             enter: false,
             idle_at: now + IDLE,
             look_at: now,
+            list_again_at: now + LIST_STAYS,
             expires_at: None,
         };
         show.pen.write(self.screen.enter());
@@ -66,6 +70,7 @@ impl Host<'_> {
     fn list(&mut self, show: &mut Show<'_>) {
         if show.listing.is_none() {
             show.listing = Some(listing::targets(self.services, self.guest));
+            show.list_again_at = Instant::now() + LIST_STAYS;
             self.menu.list_is_underway();
             show.stale = true;
         }
@@ -123,6 +128,9 @@ impl Host<'_> {
             () = sleep_until(show.idle_at) => return Some(Parting::Because(sentences::MENU_IDLE)),
             () = sleep_until(show.look_at) => {
                 show.look_at = Instant::now() + LOOK_AGAIN;
+                if show.list_again_at <= Instant::now() {
+                    self.list(show);
+                }
                 self.menu.set_age(listing::age(self.services));
                 show.stale = true;
             }
