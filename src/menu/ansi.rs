@@ -4,8 +4,8 @@
 
 use std::io::Write;
 
-use ratatui::buffer::Buffer;
-use ratatui::style::Modifier;
+use ratatui_core::buffer::Buffer;
+use ratatui_core::style::Modifier;
 
 use super::look::Stage;
 

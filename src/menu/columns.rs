@@ -44,8 +44,12 @@ impl Column {
             Self::Region => target.region.clone(),
             Self::Address => address(target),
             Self::Tags => {
+                // What people wrote for people comes before what machines wrote for machines.
+                let for_machines = |key: &str| key.starts_with("aws:") || key.starts_with("drawbridge:");
                 let tags = target.tags.iter().filter(|(key, _)| *key != "Name");
-                tags.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+                let (last, first): (Vec<_>, Vec<_>) = tags.partition(|(key, _)| for_machines(key));
+                let all = first.into_iter().chain(last);
+                all.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
             }
         }
     }

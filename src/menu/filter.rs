@@ -57,6 +57,14 @@ impl Filter {
     }
 }
 
+/// What speaks against a target, the gravest first.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    not_running: bool,
+    not_in_name: bool,
+    not_its_start: bool,
+}
+
 /// A filter in use.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -73,6 +81,18 @@ impl Question {
         }
         self.gather(target);
         self.words.iter().all(|word| self.hay.contains(word.as_str()))
+    }
+
+    /// How well a target fits that does: the least is the best. Who types a part of a name means that machine,
+    /// and not one that has it in a tag; and one that runs.
+    pub(super) fn rank(&self, target: &Target) -> Rank {
+        let Some(first) = self.words.first() else { return Rank::default() };
+        let name = target.display_name().to_lowercase();
+        Rank {
+            not_running: target.state != "running",
+            not_in_name: !name.contains(first.as_str()),
+            not_its_start: !name.starts_with(first.as_str()),
+        }
     }
 
     /// All fields of a target, in small letters; no word goes across a line.

@@ -99,6 +99,15 @@ pub(super) enum Progress {
     Done,
 }
 
+/// Why that target is selected and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Selected {
+    /// It fits the filter best.
+    AsBest,
+    /// Somebody moved there.
+    ByMoving,
+}
+
 /// The menu.
 #[derive(Debug)]
 pub struct Menu {
@@ -113,6 +122,7 @@ pub struct Menu {
     held: Option<InstanceId>,
     /// A place in `matches`.
     pub(super) selected: usize,
+    how_selected: Selected,
     /// The first of `matches` in view.
     pub(super) top: usize,
     page: usize,
@@ -134,6 +144,7 @@ impl Menu {
             settled: Some(String::new()),
             held: None,
             selected: 0,
+            how_selected: Selected::AsBest,
             top: 0,
             page: 1,
             face: Face::List,
@@ -232,8 +243,17 @@ impl Menu {
         } else {
             self.matches = (0..targets.len()).filter(|place| fits(place)).collect();
         }
-        self.selected = held.and_then(|place| self.matches.binary_search(&place).ok()).unwrap_or(0);
         self.settled = Some(wanted.to_owned());
+        let moved_there = held.filter(|_| self.how_selected == Selected::ByMoving);
+        match moved_there.and_then(|place| self.matches.binary_search(&place).ok()) {
+            Some(place) => self.selected = place,
+            None => {
+                let rank = |place: &usize| targets.get(*place).map(|target| question.rank(target));
+                let best = self.matches.iter().enumerate().min_by_key(|(_, place)| rank(place));
+                self.selected = best.map_or(0, |(place, _)| place);
+                self.how_selected = Selected::AsBest;
+            }
+        }
     }
 
     pub(super) fn selected_target(&self) -> Option<&Arc<Target>> {
@@ -281,6 +301,7 @@ impl Menu {
             Key::Up | Key::Down | Key::PageUp | Key::PageDown | Key::Home | Key::End => {
                 self.settle();
                 self.selected = moved(self.selected, self.matches.len(), self.page, key);
+                self.how_selected = Selected::ByMoving;
             }
             Key::Leave | Key::Redraw => {}
         }

@@ -1,9 +1,8 @@
 //! The menu as a picture.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
-use ratatui::widgets::{Paragraph, Widget, Wrap};
+use ratatui_core::buffer::Buffer;
+use ratatui_core::layout::Rect;
+use ratatui_core::style::{Modifier, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::columns::{Column, columns};
@@ -226,8 +225,7 @@ impl Canvas<'_> {
         let height = self.buffer.area().height;
         let first = rows.head.unwrap_or(rows.list.0);
         let last = rows.keys.unwrap_or(height);
-        let area = Rect::new(0, first, self.width(), last.saturating_sub(first));
-        Paragraph::new(HELP.join("\n")).wrap(Wrap { trim: false }).render(area, self.buffer);
+        self.paragraph(first, last.saturating_sub(first), &HELP.join("\n"), PLAIN);
     }
 
     /// The selected target's particulars, or what there is to say; and the keys.
@@ -241,7 +239,7 @@ impl Canvas<'_> {
         match (rows.details, &notice) {
             (Some(top), Some(notice)) => {
                 self.rule(top);
-                self.paragraph(top, notice, BOLD);
+                self.paragraph(top + 1, 3, notice, BOLD);
             }
             (Some(top), None) if !matches!(menu.face, Face::Help) => {
                 self.rule(top);
@@ -251,7 +249,7 @@ impl Canvas<'_> {
                 };
                 if let Some(target) = in_front {
                     let particulars = safe_particulars(target, self.glyphs);
-                    self.paragraph(top, &particulars, PLAIN);
+                    self.paragraph(top + 1, 3, &particulars, PLAIN);
                 }
             }
             (Some(_), None) => {}
@@ -275,11 +273,12 @@ impl Canvas<'_> {
         self.put(0, y, &stroke.repeat(usize::from(self.width())), self.width(), PLAIN);
     }
 
-    /// Three rows below a line.
-    fn paragraph(&mut self, line: u16, text: &str, style: Style) {
-        let area = Rect::new(0, line + 1, self.width(), 3).intersection(*self.buffer.area());
-        let paragraph = Paragraph::new(text).style(style).wrap(Wrap { trim: true });
-        paragraph.render(area, self.buffer);
+    /// A text on as many rows as it takes, or as there are.
+    fn paragraph(&mut self, first: u16, rows: u16, text: &str, style: Style) {
+        let lines = wrapped(text, self.width(), usize::from(rows));
+        for (y, line) in (first..).zip(lines) {
+            self.line(y, &line, style);
+        }
     }
 }
 
@@ -327,6 +326,36 @@ fn fitted(text: &str, width: u16) -> String {
         kept.push('~');
     }
     kept
+}
+
+/// The first lines of a text that is broken between words, and within a word that is longer than a line.
+fn wrapped(text: &str, width: u16, most: usize) -> Vec<String> {
+    let width = usize::from(width);
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        for word in paragraph.split_inclusive(' ') {
+            if !line.is_empty() && line.width() + word.trim_end().width() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            for c in word.chars() {
+                let full = line.width() + c.width().unwrap_or(0) > width;
+                if full && c == ' ' {
+                    continue;
+                }
+                if full && !line.is_empty() {
+                    lines.push(std::mem::take(&mut line));
+                }
+                line.push(c);
+            }
+        }
+        lines.push(line);
+        if lines.len() >= most {
+            break;
+        }
+    }
+    lines.truncate(most);
+    lines
 }
 
 /// The end of a text that fits.

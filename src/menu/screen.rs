@@ -1,8 +1,8 @@
 //! A terminal as the client has it: its size, and what is on it.
 
 use bytes::Bytes;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui_core::buffer::Buffer;
+use ratatui_core::layout::Rect;
 
 use super::look::Look;
 use super::model::Menu;

@@ -76,16 +76,31 @@ fn typing_narrows_and_enter_opens_what_is_selected() {
 }
 
 #[test]
-fn taking_letters_back_widens_again_and_keeps_the_selection() {
+fn the_best_is_selected_until_somebody_moves() {
     let mut menu = menu(fleet());
     types(&mut menu, "web-3");
     assert_eq!(selected(&mut menu), "web-3");
     types(&mut menu, "\x7f\x7f");
-    assert_eq!((selected(&mut menu).as_str(), menu.matches.len()), ("web-3", 3));
-    types(&mut menu, "\x15");
-    assert_eq!((selected(&mut menu).as_str(), menu.matches.len()), ("web-3", 7));
+    assert_eq!((selected(&mut menu).as_str(), menu.matches()), ("web-1", 3));
+    types(&mut menu, "\x1b[B\x15");
+    assert_eq!((selected(&mut menu).as_str(), menu.matches()), ("web-2", 7));
     types(&mut menu, "nothing like it");
-    assert_eq!((types(&mut menu, "\r"), menu.matches.len()), (None, 0));
+    assert_eq!((types(&mut menu, "\r"), menu.matches()), (None, 0));
+}
+
+/// Who types `web` and Enter does not mean the stopped one, nor one that has it in a tag.
+#[test]
+fn a_name_is_meant_before_a_tag_and_a_machine_that_runs_before_one_that_does_not() {
+    let mut stopped = Target::clone(&target("a-web-0", 1, &[]));
+    stopped.state = "stopped".to_owned();
+    let others = ["cache", "my-web", "web-1"].map(|name| target(name, 2, &[("role", "web")]));
+    let mut menu = menu(others.into_iter().chain([Arc::new(stopped)]).collect());
+    types(&mut menu, "web");
+    assert_eq!((selected(&mut menu).as_str(), menu.matches()), ("web-1", 4));
+    types(&mut menu, "\x15role=we");
+    assert_eq!(selected(&mut menu), "cache");
+    types(&mut menu, "\x15a-w");
+    assert_eq!(selected(&mut menu), "a-web-0");
 }
 
 #[test]
@@ -200,7 +215,9 @@ fn sizes_are_bounded_and_zero_is_the_usual() {
 /// On every size there is something to say, and no cell outside is touched.
 #[test]
 fn every_small_size_is_drawn() {
-    let mut menu = menu(fleet());
+    let wide = target("東京", 7, &[("名前", "東京東京東京")]);
+    let mut menu = menu([vec![wide], fleet()].concat());
+    types(&mut menu, "\x1b[F");
     for (columns, rows) in (1..30).flat_map(|columns| (1..20).map(move |rows| (columns, rows))) {
         for face in ["", "?", "say"] {
             types(&mut menu, "\x1b[A");

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use ratatui::buffer::Buffer;
-use ratatui::style::Modifier;
+use ratatui_core::buffer::Buffer;
+use ratatui_core::style::Modifier;
 use unicode_width::UnicodeWidthChar;
 
 use super::*;
