@@ -114,12 +114,15 @@ impl Question {
             add(hay, value);
             hay.push('\n');
         }
+        // All at once is much faster than each by itself.
+        hay.make_ascii_lowercase();
     }
 }
 
+/// Adds a field; what is ASCII of it is put into small letters later.
 fn add(hay: &mut String, field: &str) {
     if field.is_ascii() {
-        hay.extend(field.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        hay.push_str(field);
     } else {
         hay.extend(field.chars().flat_map(char::to_lowercase));
     }
