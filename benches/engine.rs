@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use drawbridge::credential::EphemeralKey;
-use drawbridge::relay::{self, Activity};
+use drawbridge::relay::{self, Activity, Hold};
 use drawbridge::ssh::{
     Channel, ChannelEvent, ChannelKind, ClientConfig, Connection, ConnectionEvent, HostKey, Limits, Offer,
     RekeyPolicy, ServerConfig, ServerIdentity, Signer, Stream, accept, connect,
@@ -143,7 +143,7 @@ impl Relayed {
         let (to_client, to_target) = (outer.server, inner.client);
         tokio::spawn(async move {
             let (_order, stop) = watch::channel(None);
-            relay::run(&to_client, &to_target, &Activity::default(), stop).await
+            relay::run(&to_client, &to_target, &Activity::default(), stop, Hold::Whole).await
         });
         Self { client: outer.client, target: inner.server, _carriers: [outer.carriers, inner.carriers] }
     }

@@ -20,6 +20,7 @@ pub mod credential;
 pub mod demo;
 pub mod domain;
 pub mod listener;
+pub mod menu;
 pub mod policy;
 pub mod problem;
 pub mod reachable;

@@ -11,11 +11,13 @@
 //! What is not here: deciding, recording, and starting the program.
 
 mod forward;
+mod hold;
 mod outcome;
 mod pump;
 mod stream;
 
 pub use forward::join;
+pub use hold::{Hold, Loan};
 pub use outcome::{Activity, Outcome};
 pub use pump::{Stop, run};
 pub use stream::pipe;

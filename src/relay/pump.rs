@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
+use super::hold::Hold;
 use super::outcome::{Activity, Outcome};
 use crate::domain::{Ending, Exit};
 use crate::ssh::{Channel, ChannelEvent, ChannelRequest, STDERR};
@@ -27,14 +28,22 @@ const PASSED_ON: [&str; 5] = ["window-change", "signal", "break", "xon-xoff", "e
 const LINGER: Duration = Duration::from_secs(5);
 const TARGET_CUT_OFF: &str = "the connection to the target broke; the program's fate there is unknown.";
 
-/// Relays until either side closes, or the order to end comes. Both channels are closed then.
-pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut stop: Stop) -> Outcome {
+/// Relays until either side closes, or the order to end comes. Both channels are closed then, but for a
+/// client's that is only lent.
+pub async fn run(
+    client: &Channel,
+    target: &Channel,
+    activity: &Activity,
+    mut stop: Stop,
+    hold: Hold<'_>,
+) -> Outcome {
     let counted = Counted::default();
     let exit = Mutex::new(None);
+    let mut answers = VecDeque::new();
     let ending = {
-        let mut to_target = pin!(to_target(client, target, activity, &counted.to_target));
-        let requests = pin!(requests(client, target));
-        let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit));
+        let mut to_target = pin!(to_target(client, target, activity, &counted.to_target, hold));
+        let requests = pin!(requests(client, target, hold, &mut answers));
+        let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit, hold));
         let ordered = pin!(ordered(&mut stop));
         let (ending, all_passed_on) = tokio::select! {
             biased;
@@ -42,7 +51,7 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
             ending = &mut to_target => (ending, true),
             ending = requests => (ending, false),
             (ending, sentence) = ordered => {
-                farewell(client, sentence).await;
+                farewell(client, sentence, hold).await;
                 (ending, true)
             }
         };
@@ -51,7 +60,7 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
             let passing_on = async {
                 tokio::select! {
                     _ = to_target => {}
-                    () = last_words(client, target, &exit) => {}
+                    () = last_words(client, target, &exit, hold) => {}
                 }
             };
             // A program that does not read it in time is none of this client's concern.
@@ -63,13 +72,18 @@ pub async fn run(client: &Channel, target: &Channel, activity: &Activity, mut st
         // As without us: the client's CLOSE reaches the target, and how the program ended the client.
         target.close();
         // A program that does not end in time is none of this client's concern.
-        let _in_time = tokio::time::timeout(LINGER, last_words(client, target, &exit)).await;
+        let _in_time = tokio::time::timeout(LINGER, last_words(client, target, &exit, hold)).await;
     }
     if ending == Ending::TargetLeft && target.is_cut_off() {
-        farewell(client, TARGET_CUT_OFF).await;
+        farewell(client, TARGET_CUT_OFF, hold).await;
     }
     target.close();
-    client.close();
+    if hold.is_whole() {
+        client.close();
+    } else {
+        // Whoever uses the channel next must not be taken for the answer.
+        answers.into_iter().for_each(|_| client.reply(false));
+    }
     let exit = exit.into_inner().unwrap_or_else(PoisonError::into_inner);
     let by_itself = matches!(ending, Ending::TargetLeft | Ending::ClientLeft);
     let ending = if exit.is_some() && by_itself { Ending::Finished } else { ending };
@@ -99,7 +113,11 @@ async fn ordered(stop: &mut Stop) -> (Ending, &'static str) {
     }
 }
 
-async fn farewell(client: &Channel, sentence: &str) {
+/// Says why it is over, unless whoever lent the channel will.
+async fn farewell(client: &Channel, sentence: &str, hold: Hold<'_>) {
+    if !hold.is_whole() {
+        return;
+    }
     let text = Bytes::from(format!("\r\ndrawbridge: {sentence}\r\n"));
     // A client that does not read will not read this either.
     let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
@@ -107,8 +125,24 @@ async fn farewell(client: &Channel, sentence: &str) {
 }
 
 /// Ends only when the client closes. A target that reads no more ends the other direction.
-async fn to_target(client: &Channel, target: &Channel, activity: &Activity, counter: &AtomicU64) -> Ending {
-    while let Some(event) = client.recv_data().await {
+async fn to_target(
+    client: &Channel,
+    target: &Channel,
+    activity: &Activity,
+    counter: &AtomicU64,
+    hold: Hold<'_>,
+) -> Ending {
+    let mut first = Some(hold.typed_ahead())
+        .filter(|typed| !typed.is_empty())
+        .map(|typed| ChannelEvent::Data(typed.into()));
+    loop {
+        let event = match first.take() {
+            Some(typed) => typed,
+            None => match client.recv_data().await {
+                Some(event) => event,
+                None => return Ending::ClientLeft,
+            },
+        };
         match event {
             ChannelEvent::Data(data) => {
                 let count = data.len();
@@ -119,11 +153,13 @@ async fn to_target(client: &Channel, target: &Channel, activity: &Activity, coun
                 add(counter, count);
                 activity.add_to_target(count);
             }
-            ChannelEvent::Eof => target.eof(),
+            ChannelEvent::Eof => {
+                hold.note_eof();
+                target.eof();
+            }
             ChannelEvent::Extended(..) | ChannelEvent::Request(_) => {}
         }
     }
-    Ending::ClientLeft
 }
 
 async fn client_closed(client: &Channel) -> Ending {
@@ -138,6 +174,7 @@ async fn to_client(
     activity: &Activity,
     counter: &AtomicU64,
     exit: &Mutex<Option<Exit>>,
+    hold: Hold<'_>,
 ) -> Ending {
     while let Some(event) = target.recv().await {
         let written = match event {
@@ -150,12 +187,14 @@ async fn to_client(
                 client.write_extended(kind, data).await.map(|()| count)
             }
             ChannelEvent::Eof => {
-                client.eof();
+                if hold.is_whole() {
+                    client.eof();
+                }
                 Ok(0)
             }
             ChannelEvent::Request(request) => {
                 take_exit(&request, exit);
-                from_target(client, target, &request).await;
+                from_target(client, target, &request, hold).await;
                 Ok(0)
             }
         };
@@ -172,11 +211,11 @@ async fn to_client(
 }
 
 /// The client has closed its channel: only how the program ended still matters to it.
-async fn last_words(client: &Channel, target: &Channel, exit: &Mutex<Option<Exit>>) {
+async fn last_words(client: &Channel, target: &Channel, exit: &Mutex<Option<Exit>>, hold: Hold<'_>) {
     while let Some(event) = target.recv().await {
         if let ChannelEvent::Request(request) = event {
             take_exit(&request, exit);
-            from_target(client, target, &request).await;
+            from_target(client, target, &request, hold).await;
         }
     }
 }
@@ -188,14 +227,16 @@ fn take_exit(request: &ChannelRequest, exit: &Mutex<Option<Exit>>) {
 }
 
 /// A target says how the program ended, or that it reads no more (`eow@openssh.com`); it asks nothing.
-async fn from_target(client: &Channel, target: &Channel, request: &ChannelRequest) {
+async fn from_target(client: &Channel, target: &Channel, request: &ChannelRequest, hold: Hold<'_>) {
     if request.want_reply {
         target.room().await;
         target.reply(false);
         return;
     }
-    client.room().await;
-    drop(client.request(&request.name, false, &request.payload));
+    if hold.lets_through(&request.name) {
+        client.room().await;
+        drop(client.request(&request.name, false, &request.payload));
+    }
 }
 
 /// RFC 4254 §6.10.
@@ -218,15 +259,22 @@ fn read_exit(request: &ChannelRequest) -> Option<Exit> {
 
 /// Passes on what a client may ask of a running program, and its answers in order (RFC 4254 §5.4).
 /// Ends only when the client closes. What cannot be passed on waits in the client's channel, which is bounded.
-async fn requests(client: &Channel, target: &Channel) -> Ending {
-    let mut answers: VecDeque<oneshot::Receiver<bool>> = VecDeque::new();
+async fn requests(
+    client: &Channel,
+    target: &Channel,
+    hold: Hold<'_>,
+    answers: &mut VecDeque<oneshot::Receiver<bool>>,
+) -> Ending {
     loop {
         let full = answers.len() >= REPLIES_MAX;
         tokio::select! {
             biased;
-            answer = next_answer(&mut answers) => client.reply(answer),
+            answer = next_answer(answers) => client.reply(answer),
             request = client.recv_request(), if !full => {
                 let Some(request) = request else { return Ending::ClientLeft };
+                if request.name == "window-change" {
+                    hold.note_window(&request.payload);
+                }
                 if let Some(answer) = pass_on(client, target, &request).await {
                     answers.push_back(answer);
                 }

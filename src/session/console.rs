@@ -8,7 +8,7 @@ use super::entrance::{self, Guest};
 use super::prelude::{self, Prelude};
 use super::story::Story;
 use super::visit::{Errand, Visit};
-use super::{Services, addressing, choice, program, resolve, sentences};
+use super::{Services, addressing, choice, menu, program, resolve, sentences};
 use crate::audit::{CommandLine, Event, Text, Way};
 use crate::console::{self, Answer, Desk, Verdict};
 use crate::domain::{Action, Identity};
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     let reception = Reception { services, story, guest, client };
     match (&prelude.action, prelude.command_line()) {
         (Action::Exec { .. }, Some(line)) => reception.line(channel, &prelude, line).await,
-        (Action::Shell, _) if prelude.pty.is_some() => reception.open_menu(channel, prelude).await,
+        (Action::Shell, _) if prelude.pty.is_some() => reception.open_menu(channel, &prelude).await,
         (Action::Shell, _) => reception.command(channel, &prelude, b"").await,
         _ => program::deny(&channel, &prelude, sentences::NO_SUBSYSTEM).await,
     }
@@ -56,9 +56,13 @@ struct Reception<'a> {
 }
 
 impl Reception<'_> {
-    /// ── The seam for the full-screen menu ── `ssh bastion` on a terminal. Until there is one: the help.
-    async fn open_menu(self, channel: Channel, prelude: Prelude) {
-        self.command(channel, &prelude, b"help").await;
+    /// `ssh bastion` on a terminal: the menu, where the terminal can show one, else the help.
+    async fn open_menu(self, channel: Channel, prelude: &Prelude) {
+        let Self { services, story, guest, client } = self;
+        match menu::look(prelude) {
+            Some(look) => menu::serve(services, story, guest, client, &channel, prelude, look).await,
+            None => self.command(channel, prelude, b"help").await,
+        }
     }
 
     /// A command, or a target and what to do there. A word that is both is a command.

@@ -21,6 +21,7 @@ mod forward;
 mod gateway;
 mod jump;
 mod live;
+mod menu;
 mod passthrough;
 mod pipe;
 mod prelude;

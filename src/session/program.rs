@@ -10,7 +10,7 @@ use super::visit::Visit;
 use super::{Services, sentences};
 use crate::audit::{Event, ExitFacts};
 use crate::domain::Ending;
-use crate::relay::{self, Outcome};
+use crate::relay::{self, Hold, Loan, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
 /// How long a target may take to open a channel, and then to say whether it started a program.
@@ -33,9 +33,22 @@ pub(super) async fn serve(visit: &Visit, client: &Channel, prelude: &Prelude) {
     for name in &prelude.declined {
         visit.decline(name).await;
     }
-    if let Err(sentence) = start(visit, client, prelude).await {
+    if let Err(sentence) = start(visit, client, prelude, Hold::Whole).await {
         deny(client, prelude, &sentence).await;
     }
+}
+
+/// Runs a program on a channel that is lent to it and stays open. The error is a sentence that nobody has read.
+pub(super) async fn serve_in_place(
+    visit: &Visit,
+    client: &Channel,
+    prelude: &Prelude,
+    loan: &Loan,
+) -> Result<Outcome, String> {
+    for name in &prelude.declined {
+        visit.decline(name).await;
+    }
+    start(visit, client, prelude, Hold::Lent(loan)).await
 }
 
 /// Answers a session channel with nothing but a sentence.
@@ -63,7 +76,12 @@ pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
     client.close();
 }
 
-async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(), String> {
+async fn start(
+    visit: &Visit,
+    client: &Channel,
+    prelude: &Prelude,
+    hold: Hold<'_>,
+) -> Result<Outcome, String> {
     let permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
     let live = visit.session(&permit).await?;
     let _present = live.channels.token();
@@ -85,10 +103,12 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
     let outcome = if launch(client, &target, prelude, &beside).await {
-        relay::run(client, &target, &live.activity, live.stop()).await
+        relay::run(client, &target, &live.activity, live.stop(), hold).await
     } else {
         let outcome = not_started(client);
-        client.close();
+        if matches!(hold, Hold::Whole) {
+            client.close();
+        }
         outcome
     };
     live.count(&outcome);
@@ -102,7 +122,7 @@ async fn start(visit: &Visit, client: &Channel, prelude: &Prelude) -> Result<(),
     };
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = live.story.tell(ended).await;
-    Ok(())
+    Ok(outcome)
 }
 
 /// Nothing runs: the client did not wait for it, or the target would not.

@@ -8,6 +8,8 @@ pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit tr
 pub(super) const MAX_SESSION: &str =
     "this session has reached the longest time that policy allows; connect again to go on.";
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
+pub(super) const MENU_IDLE: &str =
+    "the menu was left after fifteen minutes without a key; connect again to go on.";
 pub(super) const SHUTTING_DOWN: &str = "drawbridge is shutting down; connect again in a moment.";
 pub(super) const TARGET_LEFT: &str = "the target closed the connection.";
 pub(super) const TARGET_SILENT: &str =

@@ -25,7 +25,8 @@ use crate::ssh::{
     self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, Opener, RekeyPolicy, Signer,
     Unverified,
 };
-use crate::target::Inventory;
+use crate::target::testing::{FakeSource, place};
+use crate::target::{Inventory, Source};
 use crate::tasks::Tasks;
 use crate::upstream::{self, Connector, PinBoard, PinError, PinnedKey};
 
@@ -73,16 +74,29 @@ fn peer() -> Peer {
     }
 }
 
-/// A bastion that knows Alice, and no instances.
+/// A bastion that knows Alice.
 pub(super) struct Bastion {
     pub(super) services: Arc<Services>,
-    audit: Collected,
+    pub(super) audit: Collected,
     alice: TestKey,
     files: Workshop,
 }
 
 impl Bastion {
+    /// No instances, and nothing is permitted.
     pub(super) fn new() -> Self {
+        Self::with("", Vec::new())
+    }
+
+    /// Instances that were listed, under a policy.
+    pub(super) async fn listing(targets: Vec<Target>, policy: &str) -> Self {
+        let source = FakeSource::new(place("prod", "eu-west-1"), [Ok(targets)]);
+        let bastion = Self::with(policy, vec![Arc::new(source)]);
+        bastion.services.inventory.first_refresh().await;
+        bastion
+    }
+
+    fn with(policy: &str, sources: Vec<Arc<dyn Source>>) -> Self {
         let files = Workshop::new();
         let alice = TestKey::fresh();
         let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
@@ -101,8 +115,8 @@ impl Bastion {
         };
         let services = Services {
             directory: Reloadable::new("users", directory.expect("a users file")),
-            policy: Reloadable::new("policy", Policy::from_text("policy.cedar", "").expect("a policy")),
-            inventory: Inventory::new(Vec::new(), crate::target::Settings::default(), Arc::clone(&clock)),
+            policy: Reloadable::new("policy", Policy::from_text("policy.cedar", policy).expect("a policy")),
+            inventory: Inventory::new(sources, crate::target::Settings::default(), Arc::clone(&clock)),
             connector: Connector::new(Arc::new(NoAws), Arc::new(NoPins), upstream, Arc::clone(&clock)),
             gateway: Gateway::new(&[]),
             log,
@@ -134,7 +148,7 @@ impl Bastion {
         (ssh::connect(near, &ClientConfig::default()).await.expect("keys exchanged"), task)
     }
 
-    async fn alice(&self) -> (Connection, JoinHandle<()>) {
+    pub(super) async fn alice(&self) -> (Connection, JoinHandle<()>) {
         let (unverified, task) = self.stranger().await;
         (unverified.authenticate("alice", &self.alice).await.expect("let in"), task)
     }

@@ -33,6 +33,8 @@ mod gateway;
 #[cfg(test)]
 mod main_path;
 #[cfg(test)]
+mod menu;
+#[cfg(test)]
 mod passthrough;
 #[cfg(test)]
 mod past_bugs;

@@ -14,6 +14,7 @@ mod network;
 mod process;
 mod supervisor;
 mod terminal;
+mod tmux;
 
 use std::process::Command;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub(crate) use network::Network;
 pub(crate) use process::{Finished, finish, lines_of, noise, start, wait_for};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use terminal::Terminal;
+pub(crate) use tmux::Tmux;
 
 /// The program under test.
 pub(crate) const DRAWBRIDGE: &str = env!("CARGO_BIN_EXE_drawbridge");
