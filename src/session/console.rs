@@ -61,7 +61,7 @@ impl Reception<'_> {
         let Self { services, story, guest, client } = self;
         match menu::look(prelude) {
             Some(look) => menu::serve(services, story, guest, client, &channel, prelude, look).await,
-            None => self.command(channel, prelude, b"help").await,
+            None => self.command(channel, prelude, b"").await,
         }
     }
 
