@@ -15,7 +15,8 @@ pub(super) struct Column<'a> {
     told_apart: bool,
     seen: HashMap<Vec<Value<'a>>, usize>,
     outcomes: Vec<Vec<Truth>>,
-    known: HashMap<Vec<Truth>, usize>,
+    /// The outcomes by their packed form: names and addresses make many lookups of long ones.
+    known: HashMap<Vec<u64>, usize>,
 }
 
 /// All columns.
@@ -89,13 +90,24 @@ impl<'a> Column<'a> {
             return *outcome;
         }
         let truths: Vec<Truth> = self.atoms.iter().map(|atom| truth(*atom)).collect();
-        let known = if self.told_apart { None } else { self.known.get(&truths) };
+        let packed = packed(&truths);
+        let known = if self.told_apart { None } else { self.known.get(&packed) };
         let outcome = known.copied().unwrap_or(self.outcomes.len());
         if outcome == self.outcomes.len() {
-            self.known.insert(truths.clone(), outcome);
+            self.known.insert(packed, outcome);
             self.outcomes.push(truths);
         }
         self.seen.insert(values, outcome);
         outcome
     }
+}
+
+/// Two bits for each.
+fn packed(truths: &[Truth]) -> Vec<u64> {
+    let bits = |truth: &Truth| match truth {
+        Truth::DoesNotHold => 0,
+        Truth::Holds => 1,
+        Truth::Fails => 2,
+    };
+    truths.chunks(32).map(|chunk| chunk.iter().fold(0, |word, truth| word << 2 | bits(truth))).collect()
 }

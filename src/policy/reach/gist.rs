@@ -29,7 +29,6 @@ pub(super) struct Gist {
     pub(super) kinds: Kinds,
     pub(super) formula: Formula,
     pub(super) atoms: Vec<AtomId>,
-    pub(super) reads_login: bool,
     pub(super) reads_action: bool,
     whom: Whom,
 }
@@ -123,13 +122,12 @@ impl Reading {
         formula.collect(&mut atoms);
         atoms.sort_unstable();
         atoms.dedup();
-        let reads = || atoms.iter().filter_map(|atom| self.gists.atoms.get(*atom)).map(|atom| &atom.reads);
+        let mut reads = atoms.iter().filter_map(|atom| self.gists.atoms.get(*atom)).map(|atom| &atom.reads);
         Gist {
             place,
             effect,
             kinds: kinds.fold(Kinds::default(), Kinds::with),
-            reads_login: reads().any(|reads| reads.login),
-            reads_action: reads().any(|reads| reads.action),
+            reads_action: reads.any(|reads| reads.action),
             whom: whom(vocabulary, &policy.principal_constraint()),
             formula,
             atoms,

@@ -1,6 +1,8 @@
 //! Sets of rules, and which of them hold.
 
+use super::formula::Truth;
 use super::gist::Kinds;
+use crate::policy::rule::Effect;
 
 /// Some of the rules about a person, by their place among them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -43,6 +45,17 @@ pub(super) struct Holding {
     pub(super) permits: RuleSet,
     /// `forbid` rules that hold, and rules of either kind that fail: each refuses whatever its scope takes in.
     pub(super) against: RuleSet,
+}
+
+impl Holding {
+    /// Notes what a rule comes to.
+    pub(super) fn note(&mut self, place: usize, effect: Effect, truth: Truth) {
+        match (truth, effect) {
+            (Truth::DoesNotHold, _) => {}
+            (Truth::Holds, Effect::Permit) => self.permits.insert(place),
+            (Truth::Holds, Effect::Forbid) | (Truth::Fails, _) => self.against.insert(place),
+        }
+    }
 }
 
 /// What some login may do.

@@ -2,7 +2,8 @@
 //!
 //! Logins that no rule tells apart are one class, and so are probes; a class is tried once.
 
-use std::cell::OnceCell;
+use std::borrow::Cow;
+use std::cell::{Cell as Flag, OnceCell};
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -29,10 +30,6 @@ pub(super) struct Survey<'a> {
     witness: Witness<'a>,
     /// The rules about the person; sets of rules are by place in this list.
     rules: Vec<&'a Gist>,
-    /// Rules that read neither login nor action, that read the login alone, and that read the action.
-    fixed: Vec<usize>,
-    by_login: Vec<usize>,
-    by_action: Vec<usize>,
     sources: Vec<Source>,
     columns: Columns<'a>,
     login_atoms: Vec<AtomId>,
@@ -83,7 +80,11 @@ struct ProbeKind {
 pub(super) struct Group<'a> {
     target: &'a Target,
     signature: Signature,
+    /// The rules that hold there whatever the login and the action.
     fixed: Holding,
+    /// The rules of which that depends on the login, and on the action.
+    by_login: Vec<usize>,
+    by_action: Vec<usize>,
     allowed: Vec<Option<Allowed>>,
 }
 
@@ -105,9 +106,6 @@ impl<'a> Survey<'a> {
         let mut survey = Self {
             policy,
             witness: Witness::new(policy, identity, now),
-            fixed: Vec::new(),
-            by_login: Vec::new(),
-            by_action: Vec::new(),
             sources: policy.gists.atoms.iter().map(|_| Source::Unasked).collect(),
             columns: Columns::default(),
             login_atoms: Vec::new(),
@@ -122,7 +120,6 @@ impl<'a> Survey<'a> {
             any_connect: Probe::Connect { host: String::new(), port: facts::ANY_PORT },
             rules,
         };
-        survey.sort_rules();
         survey.sort_atoms();
         survey.login_class(None);
         let probes = if asked.is_empty() { probes(&survey.rules_in_order()) } else { asked };
@@ -143,16 +140,6 @@ impl<'a> Survey<'a> {
     pub(super) fn permit_rules(&self) -> impl Iterator<Item = (usize, &'a Rule)> {
         let permits = self.rules.iter().enumerate().filter(|(_, gist)| gist.effect == Effect::Permit);
         permits.filter_map(|(place, gist)| Some((place, self.policy.rules.get(gist.place)?)))
-    }
-
-    fn sort_rules(&mut self) {
-        for (place, gist) in self.rules.iter().enumerate() {
-            match (gist.reads_login, gist.reads_action) {
-                (false, false) => self.fixed.push(place),
-                (true, false) => self.by_login.push(place),
-                (_, true) => self.by_action.push(place),
-            }
-        }
     }
 
     fn sort_atoms(&mut self) {
@@ -240,13 +227,35 @@ impl<'a> Survey<'a> {
 
     /// The machines with a signature, of which this is one.
     pub(super) fn group(&self, target: &'a Target, signature: Signature) -> Group<'a> {
-        let mut group = Group { target, signature, fixed: Holding::default(), allowed: Vec::new() };
-        let mut fixed = Holding::default();
-        if let Some(nobody) = self.logins.first() {
-            self.hold(&self.fixed, &group, nobody, None, &mut fixed);
+        let (mut fixed, mut by_login, mut by_action) = (Holding::default(), Vec::new(), Vec::new());
+        for (place, gist) in self.rules.iter().enumerate() {
+            let is_open = Flag::new(false);
+            // What is reached before the login or the action is, is the same for all of them.
+            let truth = gist.formula.truth(&|atom| {
+                self.settled(atom, &signature).unwrap_or_else(|| {
+                    is_open.set(true);
+                    Truth::Fails
+                })
+            });
+            match (is_open.get(), gist.reads_action) {
+                (false, _) => fixed.note(place, gist.effect, truth),
+                (true, false) => by_login.push(place),
+                (true, true) => by_action.push(place),
+            }
         }
-        group.fixed = fixed;
-        group
+        Group { target, signature, fixed, by_login, by_action, allowed: Vec::new() }
+    }
+
+    /// The truth of an atom that reads neither login nor action.
+    fn settled(&self, atom: AtomId, signature: &Signature) -> Option<Truth> {
+        match self.sources.get(atom) {
+            None | Some(Source::Unasked) => Some(Truth::Fails),
+            Some(Source::Constant(truth)) => {
+                Some(*truth.get_or_init(|| self.ask(atom, self.any_target, None, &self.any_act)))
+            }
+            Some(Source::Machine(cell)) => Some(self.columns.truth(*cell, signature).unwrap_or(Truth::Fails)),
+            Some(Source::Login(_) | Source::Action(_) | Source::Mixed) => None,
+        }
     }
 
     /// What logins of a class may do there; for [`NOBODY`], where the bastion may connect.
@@ -264,14 +273,17 @@ impl<'a> Survey<'a> {
     fn allow(&self, group: &Group<'a>, class: LoginClass) -> Option<Allowed> {
         let login = self.logins.get(class)?;
         let mut base = group.fixed.clone();
-        self.hold(&self.by_login, group, login, None, &mut base);
+        group.by_login.iter().for_each(|place| self.hold(*place, group, login, None, &mut base));
         let mut allowed = Allowed::default();
         let of_login = |probe: &&ProbeKind| matches!(probe.probe, Probe::Connect { .. }) == (class == NOBODY);
         for probe in self.probes.iter().filter(of_login) {
-            let mut holding = base.clone();
-            let in_scope = self.by_action.iter().copied().filter(|rule| probe.scope.contains(*rule));
-            let in_scope: Vec<usize> = in_scope.collect();
-            self.hold(&in_scope, group, login, Some(probe), &mut holding);
+            if base.against.overlaps(&probe.scope) {
+                continue;
+            }
+            let mut holding = Cow::Borrowed(&base);
+            for place in group.by_action.iter().filter(|place| probe.scope.contains(**place)) {
+                self.hold(*place, group, login, Some(probe), holding.to_mut());
+            }
             if holding.permits.overlaps(&probe.scope) && !holding.against.overlaps(&probe.scope) {
                 allowed.kinds = allowed.kinds.with(probe.kinds);
                 allowed.deciders.add_common(&holding.permits, &probe.scope);
@@ -282,29 +294,23 @@ impl<'a> Survey<'a> {
 
     fn hold(
         &self,
-        rules: &[usize],
+        place: usize,
         group: &Group<'a>,
         login: &LoginKind,
         probe: Option<&ProbeKind>,
         holding: &mut Holding,
     ) {
-        for place in rules {
-            let Some(gist) = self.rules.get(*place) else { continue };
-            match (gist.formula.truth(&|atom| self.truth(atom, group, login, probe)), gist.effect) {
-                (Truth::DoesNotHold, _) => {}
-                (Truth::Holds, Effect::Permit) => holding.permits.insert(*place),
-                (Truth::Holds, Effect::Forbid) | (Truth::Fails, _) => holding.against.insert(*place),
-            }
+        if let Some(gist) = self.rules.get(place) {
+            let truth = gist.formula.truth(&|atom| self.truth(atom, group, login, probe));
+            holding.note(place, gist.effect, truth);
         }
     }
 
     fn truth(&self, atom: AtomId, group: &Group<'a>, login: &LoginKind, probe: Option<&ProbeKind>) -> Truth {
         let truth = match self.sources.get(atom) {
-            None | Some(Source::Unasked) => None,
-            Some(Source::Constant(truth)) => {
-                Some(*truth.get_or_init(|| self.ask(atom, self.any_target, None, &self.any_act)))
+            None | Some(Source::Unasked | Source::Constant(_) | Source::Machine(_)) => {
+                self.settled(atom, &group.signature)
             }
-            Some(Source::Machine(cell)) => self.columns.truth(*cell, &group.signature),
             Some(Source::Login(place)) => login.truths.get(*place).copied(),
             Some(Source::Action(place)) => probe.and_then(|probe| probe.truths.get(*place).copied()),
             Some(Source::Mixed) => {

@@ -264,6 +264,14 @@ fn reach_is_anything_that_is_allowed_there() {
         r#"permit (principal, action, resource) when { context.login like "ec2-*" };"#,
         &[login("ec2-user")]
     ));
+    for forward in [
+        r#"permit (principal, action == Action::"local-forward", resource) when { context.destination.port == 5432 };"#,
+        r#"permit (principal, action == Action::"remote-forward", resource) when { context.listen.port >= 60000 };"#,
+        r#"permit (principal, action == Action::"local-socket", resource) when { context.path like "/run/*.sock" };"#,
+        r#"permit (principal, action == Action::"connect", resource) when { context.destination.port == 5432 };"#,
+    ] {
+        assert!(may(forward, &[]), "{forward}");
+    }
     assert!(!may(r#"permit (principal in Group::"ops", action, resource);"#, &[login("ec2-user")]));
     assert!(!may("permit (principal, action, resource); forbid (principal, action, resource);", &[]));
     assert!(!may(

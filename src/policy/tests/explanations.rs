@@ -1,6 +1,8 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::domain::Destination;
+use crate::policy::ConnectQuestion;
 
 const RULES: &str = r#"
 @id("eng-dev")
@@ -148,4 +150,39 @@ fn limits_are_milliseconds_for_programs() {
             "limits": { "max_session_ms": 28_800_000, "idle_ms": 5_400_000 }
         })
     );
+}
+
+#[test]
+fn a_connection_of_the_bastion_is_explained_with_what_is_missing() {
+    let rules = policy(
+        r#"@id("databases") permit (principal, action == Action::"connect", resource is PrivateAddress)
+           when { resource.private_ip.isInRange(ip("10.9.0.0/16")) && context.destination.port == 5432 };"#,
+    );
+    let explained = |address: &str, port, instance| {
+        let address = address.parse().expect("an address");
+        let destination = Destination { host: "db.internal".to_owned(), address, port, instance };
+        let identity = identity("dana", &[]);
+        rules.explain_connect(&ConnectQuestion {
+            identity: &identity,
+            destination: &destination,
+            now: noon(),
+        })
+    };
+    let permitted = explained("10.9.1.2", 5432, None);
+    let text = permitted.to_string();
+    assert!(
+        text.contains("connect to db.internal:5432, at 10.9.1.2, which is no instance's address"),
+        "{text}"
+    );
+    assert!(text.contains("PERMITTED."), "{text}");
+    let json = serde_json::to_value(&permitted).expect("json");
+    assert_eq!(
+        (&json["action"], &json["address"], &json["port"]),
+        (&"connect".into(), &"10.9.1.2".into(), &5432.into())
+    );
+    let text = explained("10.9.1.2", 22, None).to_string();
+    assert!(text.contains("this does not hold: context.destination.port == 5432"), "{text}");
+    let text = explained("10.0.0.10", 5432, Some(target("db-1", &[]))).to_string();
+    assert!(text.contains("which is db-1 (i-0123456789abcdef0) at 10.0.0.10"), "{text}");
+    assert!(text.contains("it is about other machines"), "{text}");
 }
