@@ -19,6 +19,7 @@ mod console;
 mod entrance;
 mod forward;
 mod gateway;
+mod house;
 mod jump;
 mod live;
 mod menu;
