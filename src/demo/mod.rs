@@ -181,6 +181,12 @@ fn announce(
         ("a command, and files", format!("ssh -F {config} db-1 uname -a")),
         ("", format!("scp -F {config} /etc/services db-1:/tmp/services.copy")),
         ("", format!("rsync -a -e \"ssh -F {config}\" /etc/services web-1:/tmp/services.copy")),
+        ("a menu of what you may reach, and the same as a list", format!("ssh -F {config} bastion")),
+        ("", format!("ssh -F {config} bastion targets")),
+        (
+            "a port of an instance, on this machine's 8080",
+            format!("ssh -F {config} -L 8080:localhost:80 web-1"),
+        ),
         ("refused: the policy forbids it", format!("ssh -F {config} vault-1")),
         ("refused: the instance is stopped", format!("ssh -F {config} old-1")),
         ("what the auditor sees", format!("tail -f {audit}")),
