@@ -118,6 +118,9 @@ fn the_daemon_ends_cleanly_on_sigterm() {
 
 #[test]
 fn sessions_leave_nothing_behind() {
+    /// Connections to AWS are kept for the next push: one for each of the sessions at once, and a few for the
+    /// inventory. What every session left would come to thirty.
+    const KEPT_MAX: usize = 15;
     let lab = Lab::with().instance("web-1").start();
     let round = || {
         std::thread::scope(|scope| {
@@ -134,6 +137,6 @@ fn sessions_leave_nothing_behind() {
     for _ in 0..3 {
         round();
     }
-    wait_for("the descriptors to be closed", SOON, || lab.daemon.descriptors() <= before);
+    wait_for("the descriptors to be closed", SOON, || lab.daemon.descriptors() <= before + KEPT_MAX);
     assert!(lab.instance("web-1").processes().is_empty());
 }
