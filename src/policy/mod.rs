@@ -35,7 +35,7 @@ pub use connect::{ConnectPermit, ConnectQuestion, parse_endpoint};
 pub use explain::{Explained, Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
-pub use reach::Reach;
+pub use reach::{ANY_LOGIN, Reach};
 pub use rule::{Effect, Place, Rule};
 pub use table::{TableReport, run_table};
 

@@ -88,7 +88,7 @@ impl House {
                     Ok(Some(visit)) => visit.open(open).await,
                     Ok(None) => {
                         self.decline(kind.name()).await;
-                        open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_FORWARDING);
+                        open.refuse(RefusalCode::AdministrativelyProhibited, sentences::NO_SOCKETS_HERE);
                     }
                     Err(sentence) => {
                         self.decline(kind.name()).await;

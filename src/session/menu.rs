@@ -1,7 +1,10 @@
 //! `ssh bastion` on a terminal: the menu on the client's channel, and sessions in place.
 //!
 //! The terminal is the menu's or a session's, never both: it is given back before a session starts and taken
-//! again when it has ended on record.
+//! again when it has ended on record. A choice goes the way of a name that was typed: resolved, decided and told to
+//! the audit by the same code.
+//!
+//! What is not here: what the menu looks like and what keys mean (`crate::menu`), and who may reach what (`policy`).
 
 mod browse;
 mod listing;
@@ -16,7 +19,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::entrance::Guest;
-use super::prelude::Prelude;
+use super::prelude::{Prelude, string};
 use super::story::Story;
 use super::visit::{Errand, Visit};
 use super::{Services, program, resolve, sentences};
@@ -43,11 +46,6 @@ fn variable(fields: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, rest) = string(fields)?;
     let (value, _) = string(rest)?;
     Some((name, value))
-}
-
-fn string(fields: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = fields.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// Shows the menu until the client leaves, and closes the channel. `prelude` asks for a shell on a terminal

@@ -14,15 +14,12 @@ use super::{Services, addressing, pipe, sentences};
 use crate::audit::{Content, Event, TargetFacts, Text, Way};
 use crate::credential::{InjectErrorKind, PublicHalf};
 use crate::domain::{Action, Identity, Login, SessionId, Target};
-use crate::policy::{Permit, Question};
+use crate::policy::{ANY_LOGIN, Permit, Question};
 use crate::relay::Outcome;
 use crate::ssh::ChannelOpen;
 use crate::target::default_login;
 use crate::tcp::PromptTcp;
 use crate::upstream::{Tunnel, UpstreamError};
-
-/// A login that no rule names, to find out whether rules permit whichever.
-const ANY_LOGIN: &str = "any-login";
 
 /// What a jump to a target is.
 #[derive(Debug, PartialEq, Eq)]

@@ -195,7 +195,8 @@ fn read_start(request: &ChannelRequest) -> Option<(Action, ActionFacts)> {
     Some((action, facts))
 }
 
-fn string(fields: &[u8]) -> Option<(&[u8], &[u8])> {
+/// A string and what follows it (RFC 4251 §5).
+pub(super) fn string(fields: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = fields.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }

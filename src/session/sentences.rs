@@ -14,8 +14,8 @@ pub(super) const SHUTTING_DOWN: &str = "drawbridge is shutting down; connect aga
 pub(super) const TARGET_LEFT: &str = "the target closed the connection.";
 pub(super) const TARGET_SILENT: &str =
     "the target does not answer on the connection to it; check that its sshd is healthy and try again.";
-pub(super) const NO_FORWARDING: &str = "drawbridge does not carry port forwarding; open a session, or reach an \
-     instance with `ssh -J` and its name.";
+pub(super) const NO_SOCKETS_HERE: &str = "the bastion itself has no sockets for you; forward one of an instance \
+     through a session on it, as in `ssh -L PORT:/PATH -J BASTION LOGIN@INSTANCE`.";
 pub(super) const SESSIONS_ONLY: &str =
     "drawbridge opens sessions, forwards and jumps here, and no other kind of channel.";
 pub(super) const NOT_IN_CERTIFICATE: &str =
@@ -28,7 +28,6 @@ pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one 
      ec2-user@TARGET`, or ask whoever manages your access.";
 pub(super) const TOO_MANY_ATTEMPTS: &str =
     "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
-
 pub(super) const NO_FORWARDING_IN_CERTIFICATE: &str = "the certificate that you logged in with does not permit port forwarding; ask whoever issues it if you need to.";
 pub(super) const NO_LOGIN_TO_TUNNEL: &str = "policy names no login for you there; put one behind your user name for \
      drawbridge, as in `ssh -J USER+LOGIN@BASTION TARGET`, or ask whoever manages your access.";

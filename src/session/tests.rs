@@ -300,6 +300,20 @@ async fn ports_that_there_are_not_are_refused_in_a_sentence() {
     assert!(lines.iter().all(|line| line["reason"] == "malformed"), "{lines:?}");
 }
 
+/// The sentence said that there is no forwarding at all.
+#[tokio::test]
+async fn a_socket_of_the_bastion_is_refused_with_the_way_to_an_instance_s() {
+    let bastion = Bastion::new();
+    let (connection, _task) = bastion.alice().await;
+    let path = b"\0\0\0\x10/run/docker.sock\0\0\0\0\0\0\0\0";
+    let socket = ChannelKind::Other {
+        name: "direct-streamlocal@openssh.com".to_owned(),
+        payload: bytes::Bytes::from_static(path),
+    };
+    let refused = connection.open(&socket).await.expect_err("it is the bastion's own");
+    assert!(refused.to_string().contains("through a session on it"), "{refused}");
+}
+
 #[tokio::test]
 async fn withdrawn_access_connects_nowhere_either() {
     let bastion = Bastion::new();

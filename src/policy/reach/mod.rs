@@ -8,6 +8,9 @@
 //!
 //! What always holds here: an answer is the one that [`Policy::decide`] and [`Policy::decide_connect`] would give for
 //! the logins and actions that are tried. Nothing here makes a permit: whatever is then done is decided on its own.
+//!
+//! What is not here: decisions that anything rests on (`decide` and `connect`, which ask Cedar), why a decision is what it
+//! is (`explain`), and who is asking.
 
 mod atom;
 mod check;
@@ -35,6 +38,7 @@ pub(super) use gist::Gists;
 use gist::Kinds;
 use probe::Probe;
 use survey::{Group, LoginClass, NOBODY, Survey};
+pub use witness::ANY_LOGIN;
 
 /// One machine that someone may reach, and what they may do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +157,7 @@ impl<'a> List<'a> {
                 named.push(Candidate::of(&mut survey, login));
             }
         }
-        let whichever = Login::parse(witness::ANY_LOGIN).ok().map(|login| survey.login_class(Some(&login)));
+        let whichever = Login::parse(ANY_LOGIN).ok().map(|login| survey.login_class(Some(&login)));
         Some(Self {
             survey,
             groups: HashMap::new(),

@@ -14,8 +14,8 @@ use crate::domain::{Destination, Identity, Login, Target};
 use crate::policy::Policy;
 use crate::policy::facts::{FactsError, Scene};
 
-/// The login of questions that are about no login.
-pub(super) const ANY_LOGIN: &str = "any-login";
+/// The login of questions that are about no login: permitted where rules permit whichever.
+pub const ANY_LOGIN: &str = "any-login";
 
 /// One person at one instant, who can be asked about any machine.
 pub(super) struct Witness<'a> {
