@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::any::AnyConnection;
 use sqlx::Row as _;
+use sqlx::any::AnyConnection;
 
 use super::derive::{Folded, subject};
 use super::line::{self, Said};
@@ -94,7 +94,7 @@ async fn locked(
         Value::from(node.as_str()),
         signed(first.seq).into(),
         signed(first.seq.saturating_sub(1)).into(),
-        before.unwrap_or(LineHash::ZERO).to_string().into(),
+        before.unwrap_or(LineHash::NONE).to_string().into(),
         Value::from(0_i64),
     ]);
     // The update that changes nothing locks the row and makes RETURNING answer with it.
@@ -236,7 +236,8 @@ async fn present<T: Folded>(
 ) -> Result<BTreeMap<String, T>, StoreError> {
     let mut found = BTreeMap::new();
     let mut left: &[&str] = &ids.iter().copied().collect::<Vec<_>>();
-    while let Some((now, later)) = left.split_at_checked(piece(left.len())).filter(|(now, _)| !now.is_empty()) {
+    while let Some((now, later)) = left.split_at_checked(piece(left.len())).filter(|(now, _)| !now.is_empty())
+    {
         left = later;
         let mut sql = Sql::default();
         sql.push("SELECT ").push(&T::COLUMNS.join(", ")).push(" FROM ").push(T::NAME).push(" WHERE id IN ");

@@ -15,11 +15,15 @@ pub(super) trait Folded: Table + Clone {
     /// Which row a line is about.
     fn id(said: &Said) -> Option<String>;
     /// The row after the line; none where there is none yet and this line does not begin one.
-    fn after(self_before: Option<Self>, node: &NodeName, said: &Said) -> Option<Self>;
+    fn after(before: Option<Self>, node: &NodeName, said: &Said) -> Option<Self>;
     /// The row's lines are found under this in `FOUND_BY`.
     fn found_under(&self) -> Option<String>;
     /// The id as it is in the database.
     fn own_id(&self) -> String;
+    /// What the row must be while no line of it is stored; none where it cannot be without.
+    fn without_lines(&self) -> Option<Self> {
+        None
+    }
 }
 
 fn at(milliseconds: i64) -> Timestamp {
@@ -218,6 +222,10 @@ impl Folded for RecordedRow {
 
     fn own_id(&self) -> String {
         self.id.to_string()
+    }
+
+    fn without_lines(&self) -> Option<Self> {
+        Some(Self::unknown(self.id))
     }
 }
 

@@ -22,7 +22,7 @@ pub struct LineHash([u8; 32]);
 
 impl LineHash {
     /// What stands before the first line.
-    pub const ZERO: Self = Self([0; 32]);
+    pub const NONE: Self = Self([0; 32]);
 
     /// The hash of a line.
     #[must_use]

@@ -71,7 +71,11 @@ impl Said {
     pub(super) fn text(&self) -> Option<String> {
         let looked_up = matches!(
             self.event.as_str(),
-            "channel-started" | "console-command" | "decision" | "file-operation" | "forward-listening"
+            "channel-started"
+                | "console-command"
+                | "decision"
+                | "file-operation"
+                | "forward-listening"
                 | "forward-started"
         );
         if !looked_up {
@@ -154,9 +158,12 @@ pub(super) fn words(text: &str) -> BTreeSet<String> {
         } else {
             let characters: Vec<char> = word.chars().collect();
             let step = WORD_MAX - OVERLAP;
-            found.extend(characters.chunks(step).zip(characters.chunks(step).skip(1)).map(|(a, b)| {
-                a.iter().chain(b).collect::<String>()
-            }));
+            found.extend(
+                characters
+                    .chunks(step)
+                    .zip(characters.chunks(step).skip(1))
+                    .map(|(a, b)| a.iter().chain(b).collect::<String>()),
+            );
         }
         if found.len() >= WORDS_MAX {
             break;

@@ -77,9 +77,29 @@ impl Table for SessionRow {
     const NAME: &'static str = "sessions";
     const KEY: &'static [&'static str] = &["id"];
     const COLUMNS: &'static [&'static str] = &[
-        "id", "node", "connection", "started", "ended", "user_name", "client_addr", "client_port", "way", "login",
-        "target_id", "target_name", "target_account", "target_region", "target_ip", "content", "action", "command",
-        "ending", "detail", "bytes_to_target", "bytes_to_client", "channels",
+        "id",
+        "node",
+        "connection",
+        "started",
+        "ended",
+        "user_name",
+        "client_addr",
+        "client_port",
+        "way",
+        "login",
+        "target_id",
+        "target_name",
+        "target_account",
+        "target_region",
+        "target_ip",
+        "content",
+        "action",
+        "command",
+        "ending",
+        "detail",
+        "bytes_to_target",
+        "bytes_to_client",
+        "channels",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -173,8 +193,18 @@ impl Table for ConnectionRow {
     const NAME: &'static str = "connections";
     const KEY: &'static [&'static str] = &["id"];
     const COLUMNS: &'static [&'static str] = &[
-        "id", "node", "opened", "ended", "client_addr", "client_port", "client_version", "user_name", "method",
-        "fingerprint", "ending", "detail",
+        "id",
+        "node",
+        "opened",
+        "ended",
+        "client_addr",
+        "client_port",
+        "client_version",
+        "user_name",
+        "method",
+        "fingerprint",
+        "ending",
+        "detail",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -250,8 +280,20 @@ impl Table for DecisionRow {
     const NAME: &'static str = "decisions";
     const KEY: &'static [&'static str] = &["node", "seq"];
     const COLUMNS: &'static [&'static str] = &[
-        "node", "seq", "time", "connection", "session", "outcome", "user_name", "client_addr", "target_id",
-        "target_name", "login", "action", "reason", "rules",
+        "node",
+        "seq",
+        "time",
+        "connection",
+        "session",
+        "outcome",
+        "user_name",
+        "client_addr",
+        "target_id",
+        "target_name",
+        "login",
+        "action",
+        "reason",
+        "rules",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -380,8 +422,19 @@ impl Table for RecordedRow {
     const NAME: &'static str = "recordings";
     const KEY: &'static [&'static str] = &["id"];
     const COLUMNS: &'static [&'static str] = &[
-        "id", "session", "connection", "node", "channel", "started", "ended", "format", "bytes", "compressed_bytes",
-        "sha256", "complete", "failure",
+        "id",
+        "session",
+        "connection",
+        "node",
+        "channel",
+        "started",
+        "ended",
+        "format",
+        "bytes",
+        "compressed_bytes",
+        "sha256",
+        "complete",
+        "failure",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -441,7 +494,11 @@ impl Cells<'_> {
         Ok(self.row.try_get(field)?)
     }
 
-    pub(super) fn parsed<T>(&self, field: &'static str, parse: fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    pub(super) fn parsed<T>(
+        &self,
+        field: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Result<T, StoreError> {
         parse(&self.text(field)?).ok_or_else(|| self.damaged(field))
     }
 

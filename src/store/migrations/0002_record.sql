@@ -151,13 +151,14 @@ CREATE TABLE heads (
 
 -- What one node asks of another.
 CREATE TABLE orders (
-    id         TEXT   NOT NULL PRIMARY KEY, -- later ones sort after earlier ones
-    node       TEXT   NOT NULL, -- who is to do it
-    session    TEXT   NOT NULL, -- which is to end
-    ordered_by TEXT   NOT NULL,
-    reason     TEXT,
-    ordered    BIGINT NOT NULL,
-    done       BIGINT,
-    outcome    TEXT
+    id          TEXT   NOT NULL PRIMARY KEY, -- later ones sort after earlier ones
+    node        TEXT   NOT NULL, -- who is to do it
+    session     TEXT   NOT NULL, -- which it is about
+    what        TEXT   NOT NULL, -- kill, watch
+    ordered_by  TEXT   NOT NULL,
+    client_addr TEXT,
+    reason      TEXT,
+    ordered     BIGINT NOT NULL,
+    done        BIGINT
 );
 CREATE INDEX orders_open ON orders (node, id) WHERE done IS NULL;
