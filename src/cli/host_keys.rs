@@ -32,9 +32,19 @@ impl From<StoreError> for CliError {
             StoreError::Row { .. } => shown(&error.to_string()),
             StoreError::Open { .. }
             | StoreError::Damaged { .. }
+            | StoreError::Url(_)
+            | StoreError::Connect { .. }
+            | StoreError::Encoding { .. }
             | StoreError::Newer { .. }
             | StoreError::Migrate { .. }
-            | StoreError::Query(_) => error.to_string(),
+            | StoreError::Query(_)
+            | StoreError::TooSlow
+            | StoreError::Unreadable { .. }
+            | StoreError::Gap { .. }
+            | StoreError::OtherChain { .. }
+            | StoreError::JournalBehind { .. }
+            | StoreError::Line { .. }
+            | StoreError::Journal(_) => error.to_string(),
         };
         failed(format!("The host key pins cannot be used: {text}."))
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sqlx::AnyConnection;
 use sqlx::Row as _;
-use sqlx::any::AnyConnection;
 
 use super::derive::{Folded, subject};
 use super::line::{self, Said};

@@ -191,8 +191,11 @@ impl Store {
                 let id = Cells { row, table: T::NAME }.text("id")?;
                 match T::read(row) {
                     Err(_) => checked.differs(T::NAME, id, "it cannot be read"),
-                    Ok(row) if self.as_its_lines(row).await? => {}
-                    Ok(_) => checked.differs(T::NAME, id, NOT_AS_LINES),
+                    Ok(row) => {
+                        if !self.as_its_lines(row).await? {
+                            checked.differs(T::NAME, id, NOT_AS_LINES);
+                        }
+                    }
                 }
             }
         }
@@ -201,7 +204,7 @@ impl Store {
     /// Whether a row is what its lines make of it. Looks twice: a line may be stored meanwhile.
     async fn as_its_lines<T: Folded>(&self, row: T) -> Result<bool, StoreError> {
         let id = row.own_id();
-        if self.from_lines::<T>(&row).await?.as_ref() == Some(&row) {
+        if self.made_of_lines::<T>(&row).await?.as_ref() == Some(&row) {
             return Ok(true);
         }
         let mut sql = Sql::default();
@@ -209,13 +212,13 @@ impl Store {
         sql.bind(id.as_str());
         let now: Vec<T> = self.rows(sql).await?;
         match now.first() {
-            Some(now) => Ok(self.from_lines::<T>(now).await?.as_ref() == Some(now)),
+            Some(now) => Ok(self.made_of_lines::<T>(now).await?.as_ref() == Some(now)),
             None => Ok(true),
         }
     }
 
     /// What the lines make of a row.
-    async fn from_lines<T: Folded>(&self, row: &T) -> Result<Option<T>, StoreError> {
+    async fn made_of_lines<T: Folded>(&self, row: &T) -> Result<Option<T>, StoreError> {
         let Some(under) = row.found_under() else { return Ok(T::without_lines(row)) };
         let mut sql = Sql::new("SELECT node, line FROM events WHERE ");
         sql.push(T::FOUND_BY)

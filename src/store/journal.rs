@@ -1,11 +1,9 @@
 //! What the store needs of the journal.
 
 use std::fmt;
-use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use tokio::sync::watch;
 
 /// A line of the journal, without its line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]

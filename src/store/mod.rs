@@ -43,7 +43,7 @@ pub use events::{DecisionFilter, EventCursor, EventFilter, EventRow};
 pub use index::{Indexer, Lines, News};
 pub use journal::{JournalLine, LineHash, Stored};
 pub use open::Place;
-pub use orders::{Order, OrderId, OrderKind, Ordered};
+pub use orders::{NodeOrders, Ordered};
 pub use pins::{Forgotten, MachineId, Pin, Voucher};
 pub use recordings::{RecordingRow, RecordingState};
 pub use rows::{ConnectionRow, DecisionRow, HeadRow, SessionRow};

@@ -15,62 +15,27 @@ use super::open::Secret;
 use super::rows::Cells;
 use super::sql::{Sql, Value};
 use super::{Store, StoreError, answered};
+use crate::clock::SharedClock;
+use crate::credential::BoxFuture;
 use crate::domain::{NodeName, SessionId};
+use crate::session::{Order, OrderKind, Orders};
 
-/// What is ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderKind {
-    /// The session is to end.
-    Kill,
-    /// Somebody watches the session: to be put on record, and told where the policy says so.
-    Watch,
-}
-
-impl OrderKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Watch => "watch",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Kill, Self::Watch].into_iter().find(|kind| kind.name() == text)
+fn name(what: OrderKind) -> &'static str {
+    match what {
+        OrderKind::Kill => "kill",
+        OrderKind::Watch => "watch",
     }
 }
 
-/// Which order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrderId(String);
-
-impl fmt::Display for OrderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// One order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// Which.
-    pub id: OrderId,
-    /// The session it is about.
-    pub session: SessionId,
-    /// What is to be done.
-    pub what: OrderKind,
-    /// Who orders: a user, or `operator`.
-    pub by: String,
-    /// From where, where it came by SSH.
-    pub client_addr: Option<IpAddr>,
-    /// Why, in their words: hostile text.
-    pub reason: Option<String>,
+fn parse(text: &str) -> Option<OrderKind> {
+    [OrderKind::Kill, OrderKind::Watch].into_iter().find(|what| name(*what) == text)
 }
 
 /// What became of an attempt to order something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ordered {
-    /// The session's node will see it.
-    Placed(OrderId),
+    /// The session's node will see it; this is the order's id.
+    Placed(i64),
     /// There is no such session in the store (yet).
     NoSuchSession,
     /// The session is over.
@@ -182,16 +147,16 @@ impl Store {
         if found.ended.is_some() {
             return Ok(Ordered::Ended);
         }
-        let id = OrderId(format!("o-{}", Uuid::now_v7().simple()));
+        let id = order_id(now);
         let reason = reason.map(|reason| storable(&reason.chars().take(REASON_MAX).collect::<String>()));
         let mut sql = Sql::new(
             "INSERT INTO orders (id, node, session, what, ordered_by, client_addr, reason, ordered) VALUES ",
         );
         sql.bind_all([
-            Value::from(id.0.as_str()),
+            Value::from(id),
             found.node.as_str().into(),
             session.to_string().into(),
-            what.name().into(),
+            name(what).into(),
             storable(by).into(),
             client_addr.map(|addr| addr.to_string()).into(),
             reason.into(),
@@ -239,7 +204,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn order_done(&self, order: &Order, now: Timestamp) -> Result<(), StoreError> {
         let mut sql = Sql::new("UPDATE orders SET done = ");
-        sql.bind(now.as_millisecond()).push(" WHERE id = ").bind(order.id.0.as_str());
+        sql.bind(now.as_millisecond()).push(" WHERE id = ").bind(order.id);
         self.run(sql).await?;
         Ok(())
     }
@@ -248,20 +213,60 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn is_done(&self, order: &OrderId) -> Result<bool, StoreError> {
+    pub async fn order_is_done(&self, order: i64) -> Result<bool, StoreError> {
         let mut sql = Sql::new("SELECT id FROM orders WHERE done IS NOT NULL AND id = ");
-        sql.bind(order.0.as_str());
+        sql.bind(order);
         let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
         Ok(row.is_some())
+    }
+}
+
+/// A number that is later than those of earlier orders, and no other's.
+fn order_id(now: Timestamp) -> i64 {
+    const RANDOM: u128 = (1 << 20) - 1;
+    let random = i64::try_from(Uuid::now_v7().as_u128() & RANDOM).unwrap_or_default();
+    now.as_millisecond().saturating_mul(1 << 20).saturating_add(random)
+}
+
+/// The orders for the sessions of one node.
+#[derive(Debug, Clone)]
+pub struct NodeOrders {
+    /// Where they are.
+    pub store: Store,
+    /// Whose they are.
+    pub node: NodeName,
+    /// Says when they are done.
+    pub clock: SharedClock,
+}
+
+impl NodeOrders {
+    const PENDING_MAX: u32 = 100;
+}
+
+impl Orders for NodeOrders {
+    fn ordered(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.store.ordered())
+    }
+
+    fn pending(&self) -> BoxFuture<'_, Result<Vec<Order>, String>> {
+        Box::pin(async move {
+            self.store.orders(&self.node, Self::PENDING_MAX).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn done<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.store.order_done(order, self.clock.now()).await.map_err(|error| error.to_string())
+        })
     }
 }
 
 fn read(row: &AnyRow) -> Result<Order, StoreError> {
     let cells = Cells { row, table: "orders" };
     Ok(Order {
-        id: OrderId(cells.text("id")?),
+        id: cells.number("id")?,
         session: cells.parsed("session", SessionId::parse)?,
-        what: cells.parsed("what", OrderKind::parse)?,
+        what: cells.parsed("what", parse)?,
         by: cells.text("ordered_by")?,
         client_addr: cells.maybe_parsed("client_addr", |text| text.parse().ok())?,
         reason: cells.maybe_text("reason")?,

@@ -389,33 +389,33 @@ impl Table for HeadRow {
 
 /// What the lines say of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordedRow {
+pub(super) struct RecordedRow {
     /// The recording.
-    pub id: RecordingId,
+    pub(super) id: RecordingId,
     /// The session it is of.
-    pub session: Option<SessionId>,
+    pub(super) session: Option<SessionId>,
     /// The client's connection.
-    pub connection: Option<ConnectionId>,
+    pub(super) connection: Option<ConnectionId>,
     /// The node that recorded.
-    pub node: Option<NodeName>,
+    pub(super) node: Option<NodeName>,
     /// The channel within the session.
-    pub channel: Option<u64>,
+    pub(super) channel: Option<u64>,
     /// When it began.
-    pub started: Option<Timestamp>,
+    pub(super) started: Option<Timestamp>,
     /// When its channel ended.
-    pub ended: Option<Timestamp>,
+    pub(super) ended: Option<Timestamp>,
     /// `asciicast` or `output`; known from its ending on.
-    pub format: Option<String>,
+    pub(super) format: Option<String>,
     /// Its size before compression.
-    pub bytes: Option<u64>,
+    pub(super) bytes: Option<u64>,
     /// The size of its file.
-    pub compressed_bytes: Option<u64>,
+    pub(super) compressed_bytes: Option<u64>,
     /// The SHA-256 of its file, in hexadecimal.
-    pub sha256: Option<String>,
+    pub(super) sha256: Option<String>,
     /// Whether everything is in it.
-    pub complete: Option<bool>,
+    pub(super) complete: Option<bool>,
     /// Why it broke, where it did.
-    pub failure: Option<String>,
+    pub(super) failure: Option<String>,
 }
 
 impl Table for RecordedRow {
@@ -509,6 +509,10 @@ impl Cells<'_> {
     ) -> Result<Option<T>, StoreError> {
         let text = self.maybe_text(field)?;
         text.map(|text| parse(&text).ok_or_else(|| self.damaged(field))).transpose()
+    }
+
+    pub(super) fn number(&self, field: &'static str) -> Result<i64, StoreError> {
+        Ok(self.row.try_get(field)?)
     }
 
     pub(super) fn count(&self, field: &'static str) -> Result<u64, StoreError> {

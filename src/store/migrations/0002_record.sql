@@ -151,7 +151,7 @@ CREATE TABLE heads (
 
 -- What one node asks of another.
 CREATE TABLE orders (
-    id          TEXT   NOT NULL PRIMARY KEY, -- later ones sort after earlier ones
+    id          BIGINT NOT NULL PRIMARY KEY, -- later ones are greater than earlier ones
     node        TEXT   NOT NULL, -- who is to do it
     session     TEXT   NOT NULL, -- which it is about
     what        TEXT   NOT NULL, -- kill, watch
