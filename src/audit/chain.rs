@@ -163,10 +163,7 @@ mod tests {
         let text = String::from_utf8(batch.bytes).expect("text");
         let placed: Vec<&str> = text.lines().collect();
         let zeros = "0".repeat(64);
-        assert_eq!(
-            placed[0],
-            format!(r#"{{"v":1,"node":"bastion-1","seq":1,"prev":"{zeros}","time":"t"}}"#)
-        );
+        assert_eq!(placed[0], format!(r#"{{"v":1,"node":"bastion-1","seq":1,"prev":"{zeros}","time":"t"}}"#));
         let second = Placed::read(placed[1]).expect("a place");
         assert_eq!((second.node, second.seq, second.prev), ("bastion-1", 2, LineHash::of(placed[0])));
         assert_eq!((batch.first, batch.tip), (1, Tip { seq: 2, hash: LineHash::of(placed[1]) }));

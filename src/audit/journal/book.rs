@@ -212,7 +212,9 @@ impl Book {
                     // It is listed again at the next start.
                     tracing::warn!(%error, first = segment.first, "a segment of the journal cannot be removed");
                 }
-                Ok(()) | Err(_) => tracing::debug!(first = segment.first, "a segment of the journal is removed"),
+                Ok(()) | Err(_) => {
+                    tracing::debug!(first = segment.first, "a segment of the journal is removed")
+                }
             }
         }
     }
@@ -242,7 +244,8 @@ mod tests {
 
     #[test]
     fn what_lies_ahead_is_estimated() {
-        let segments = vec![Segment { first: 1, last: 10, bytes: 1000 }, Segment { first: 11, last: 15, bytes: 500 }];
+        let segments =
+            vec![Segment { first: 1, last: 10, bytes: 1000 }, Segment { first: 11, last: 15, bytes: 500 }];
         let book = Book::on_disk(PathBuf::new(), segments, Tip { seq: 15, ..Tip::START });
         let ahead: Vec<u64> = [0, 5, 10, 13, 15, 99].map(|seq| book.bytes_after(seq)).to_vec();
         assert_eq!(ahead, [1500, 1000, 500, 200, 0, 0]);

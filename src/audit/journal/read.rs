@@ -155,8 +155,9 @@ impl Place {
             if !lines.is_empty() && taken.saturating_add(length) > room {
                 break;
             }
-            let text = String::from_utf8(line.to_vec())
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a line of the journal is no text"))?;
+            let text = String::from_utf8(line.to_vec()).map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, "a line of the journal is no text")
+            })?;
             lines.push(JournalLine { seq: self.next, text });
             self.next = self.next.saturating_add(1);
             taken = taken.saturating_add(length);

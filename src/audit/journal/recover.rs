@@ -89,7 +89,7 @@ fn scan(path: &Path, first: u64, node: &NodeName) -> Result<Whole, JournalError>
         number = number.saturating_add(1);
         let wrong = match lines.next()? {
             Next::End | Next::Torn(_) => return Ok(whole),
-            Next::TooLong => "is too long".into(),
+            Next::TooLong => "is too long",
             Next::Line(line) => match fits(line, first, whole.tip, node)? {
                 Fits::Yes(tip) => {
                     whole.tip = Some(tip);
