@@ -59,6 +59,9 @@ pub enum AppError {
     /// The state database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// Recordings cannot be kept.
+    #[error("recordings cannot be kept: {0}")]
+    Record(#[from] crate::record::RecordError),
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),

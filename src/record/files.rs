@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::operation::FileOperation;
 use super::recorders::Program;
-use super::scp::ScpReader;
-use super::sftp::SftpReader;
+use crate::audit::FileFacts;
 
 /// Operations that may wait to be put on record before the relay does.
 const WAITING_MAX: usize = 256;
@@ -35,42 +33,43 @@ pub(super) struct Files {
 
 #[derive(Debug)]
 struct State {
-    reader: Reader,
-    waiting: VecDeque<FileOperation>,
+    reader: Box<dyn Following>,
+    waiting: VecDeque<FileFacts>,
     ended: bool,
 }
 
-#[derive(Debug)]
-enum Reader {
-    Sftp(SftpReader),
-    Scp(ScpReader),
-}
-
-impl Reader {
-    fn take(&mut self) -> Option<FileOperation> {
-        match self {
-            Self::Sftp(reader) => reader.take(),
-            Self::Scp(reader) => reader.take(),
-        }
-    }
+/// Reads a protocol by which files are moved, as it goes past.
+pub trait Following: Send + std::fmt::Debug {
+    /// Bytes of the client, in order, in any pieces.
+    fn to_target(&mut self, data: &[u8]);
+    /// Bytes of the target, likewise.
+    fn to_client(&mut self, data: &[u8]);
+    /// No more comes: what is under way is told as unfinished.
+    fn end(&mut self);
+    /// The next operation that is complete, in order.
+    fn take(&mut self) -> Option<FileFacts>;
+    /// Bytes of data that were sent to the target and that it has not answered.
+    fn unanswered_write_bytes(&self) -> u64;
 }
 
 impl Files {
     /// Follows a program that moves files in a way that is known here.
     pub(super) fn of(program: Program<'_>) -> Option<Self> {
-        let reader = match program {
-            Program::Sftp => Reader::Sftp(SftpReader::new()),
-            Program::Exec(line) => Reader::Scp(ScpReader::for_command(line)?),
-            Program::Shell | Program::Subsystem(_) => return None,
+        let reader: Box<dyn Following> = match program {
+            Program::Sftp | Program::Exec(_) | Program::Shell | Program::Subsystem(_) => return None,
         };
-        Some(Self {
+        Some(Self::with(reader))
+    }
+
+    fn with(reader: Box<dyn Following>) -> Self {
+        Self {
             state: Mutex::new(State { reader, waiting: VecDeque::new(), ended: false }),
             news: Notify::new(),
             room: Notify::new(),
             full: AtomicBool::new(false),
             unanswered: AtomicU64::new(0),
             unposted: watch::Sender::new(false),
-        })
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,19 +78,13 @@ impl Files {
 
     pub(super) fn to_target(&self, data: &[u8]) {
         let mut state = self.state();
-        match &mut state.reader {
-            Reader::Sftp(reader) => reader.to_target(data),
-            Reader::Scp(reader) => reader.to_target(data),
-        }
+        state.reader.to_target(data);
         self.collect(state);
     }
 
     pub(super) fn to_client(&self, data: &[u8]) {
         let mut state = self.state();
-        match &mut state.reader {
-            Reader::Sftp(reader) => reader.to_client(data),
-            Reader::Scp(reader) => reader.to_client(data),
-        }
+        state.reader.to_client(data);
         self.collect(state);
         self.room.notify_waiters();
     }
@@ -100,10 +93,7 @@ impl Files {
     pub(super) fn end(&self) {
         let mut state = self.state();
         if !state.ended {
-            match &mut state.reader {
-                Reader::Sftp(reader) => reader.end(),
-                Reader::Scp(reader) => reader.end(),
-            }
+            state.reader.end();
             state.ended = true;
         }
         self.collect(state);
@@ -115,11 +105,7 @@ impl Files {
         while let Some(operation) = state.reader.take() {
             state.waiting.push_back(operation);
         }
-        let unanswered = match &state.reader {
-            Reader::Sftp(reader) => reader.unanswered_write_bytes(),
-            Reader::Scp(_) => 0,
-        };
-        self.unanswered.store(unanswered, Ordering::Relaxed);
+        self.unanswered.store(state.reader.unanswered_write_bytes(), Ordering::Relaxed);
         self.full.store(state.waiting.len() >= WAITING_MAX, Ordering::Relaxed);
         if state.waiting.len() > before {
             self.news.notify_one();
@@ -185,7 +171,7 @@ impl Operations {
     }
 
     /// The next one; nothing when there are no more.
-    pub async fn next(&mut self) -> Option<FileOperation> {
+    pub async fn next(&mut self) -> Option<FileFacts> {
         loop {
             let news = self.0.news.notified();
             {

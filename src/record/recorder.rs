@@ -1,6 +1,6 @@
 //! What is recorded of one channel: the witness of its relay.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -11,15 +11,12 @@ use super::files::{Files, Operations};
 use super::recorders::{Program, Subject};
 use super::spool::digest;
 use super::tape::{Kind, Tape};
+use crate::credential::BoxFuture;
 use crate::domain::{Ending, RecordMode, RecordingId};
-use crate::relay::{BoxFuture, Witness};
+use crate::relay::Witness;
 
 /// The first output of a program that is kept, in bytes, where policy asks for it.
 const OUTPUT_KEPT: usize = 64 * 1024;
-/// What the user reads when a recording that has to be breaks.
-const BROKE: &str = "this session has to be recorded, and its recording can no longer be written, so it ends; \
-    please tell whoever runs this bastion.";
-
 /// What the composition of a recorder came to.
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -33,12 +30,16 @@ pub(super) struct Parts {
 #[derive(Debug)]
 pub struct Recorder {
     mode: RecordMode,
+    /// What the user is told where a recording breaks that has to be.
+    farewell: &'static str,
     keyboard: bool,
     recording: Option<(RecordingId, Format, Arc<Tape>)>,
     /// Why there is no recording, where one was wanted.
     failure: Option<Arc<RecordError>>,
     /// How much of a program's output may still be kept.
     output_left: AtomicUsize,
+    /// Output was not kept.
+    cut: AtomicBool,
     sums: Option<Sums>,
     files: Option<Arc<Files>>,
 }
@@ -89,7 +90,8 @@ impl Recorder {
         let files = plain.then(|| Files::of(subject.program)).flatten().map(Arc::new);
         let sums = (plain && subject.program != Program::Sftp).then(Sums::default);
         let output_left = AtomicUsize::new(OUTPUT_KEPT);
-        Self { mode, keyboard, recording, failure, output_left, sums, files }
+        let farewell = subject.farewell;
+        Self { mode, farewell, keyboard, recording, failure, output_left, cut: AtomicBool::new(false), sums, files }
     }
 
     /// What holds for this channel.
@@ -150,7 +152,7 @@ impl Recorder {
                     bytes: written.bytes,
                     sha256: written.sha256,
                     compressed_bytes: written.compressed_bytes,
-                    complete: written.complete,
+                    complete: written.complete && !self.cut.load(Ordering::Relaxed),
                 })
             }
         };
@@ -174,7 +176,7 @@ impl Recorder {
                 let kept = data.get(..left).unwrap_or(data);
                 self.output_left.store(left - kept.len(), Ordering::Relaxed);
                 tape.push(kind, kept);
-                if kept.len() < data.len() && left > 0 {
+                if kept.len() < data.len() && !self.cut.swap(true, Ordering::Relaxed) {
                     tape.push(Kind::Marker, b"the rest of the output was not kept");
                 }
             }
@@ -270,7 +272,7 @@ impl Witness for Recorder {
                         _ = self.failure() => {}
                         () = files => {}
                     }
-                    (Ending::RecordingFailed, BROKE)
+                    (Ending::RecordingFailed, self.farewell)
                 }
                 RecordMode::BestEffort | RecordMode::Off => std::future::pending().await,
             }
@@ -307,10 +309,15 @@ impl Sums {
 }
 
 /// A hash that grows.
-#[derive(Debug)]
 struct Sum {
     context: Mutex<Context>,
     bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sum").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Default for Sum {

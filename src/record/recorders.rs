@@ -52,6 +52,8 @@ pub struct Subject<'a> {
     pub terminal: Option<Terminal<'a>>,
     /// What runs.
     pub program: Program<'a>,
+    /// What the user is told where a recording breaks that has to be.
+    pub farewell: &'static str,
 }
 
 /// A terminal, as it was asked for (RFC 4254 §6.2).

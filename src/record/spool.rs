@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -59,6 +60,13 @@ impl Spool {
     #[must_use]
     pub fn part(&self, id: RecordingId) -> PathBuf {
         self.dir.join(format!("{id}{PART}"))
+    }
+
+    /// Where a recording that is kept elsewhere is put for a moment, to be read.
+    pub(super) fn scratch(&self, id: RecordingId) -> PathBuf {
+        static TURN: AtomicU64 = AtomicU64::new(0);
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!(".{id}.{}.{turn}", std::process::id()))
     }
 
     /// Begins a file. The header is its first frame, so that it plays however soon it is cut off.

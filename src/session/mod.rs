@@ -27,6 +27,7 @@ mod passthrough;
 mod pipe;
 mod prelude;
 mod program;
+mod recorded;
 mod resolve;
 mod sentences;
 mod story;
@@ -43,6 +44,7 @@ use crate::auth::Directory;
 use crate::clock::SharedClock;
 use crate::domain::ServerAddress;
 use crate::policy::Policy;
+use crate::record::Recorders;
 use crate::reload::Reloadable;
 use crate::ssh::{HostKey, Limits, Offer, RekeyPolicy};
 use crate::target::Inventory;
@@ -82,6 +84,8 @@ pub struct Services {
     pub connector: Connector,
     /// What the bastion connects to itself.
     pub gateway: Gateway,
+    /// What records channels.
+    pub recorders: Recorders,
     /// The audit trail.
     pub log: Log,
     /// The time.
