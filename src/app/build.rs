@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
 use crate::reload::Reloadable;
-use crate::session::{Gateway, Services, Settings};
+use crate::session::{Gateway, Roster, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -115,6 +115,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         connector,
         gateway: Gateway::new(&config.server.listen),
         recorders,
+        roster: Roster::default(),
         log,
         clock,
         host_key,

@@ -202,8 +202,7 @@ fn put_text(text: &mut Vec<u8>, at_us: u64, code: &str, data: &str) {
 
 fn open(text: &mut Vec<u8>, at_us: u64, code: &str) {
     // Writing to memory does not fail.
-    let _written =
-        write!(text, "[{}.{:06}, \"{code}\", \"", at_us / 1_000_000, at_us % 1_000_000);
+    let _written = write!(text, "[{}.{:06}, \"{code}\", \"", at_us / 1_000_000, at_us % 1_000_000);
 }
 
 /// The inside of a JSON text (RFC 8259 §7).

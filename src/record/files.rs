@@ -61,7 +61,7 @@ impl Files {
         Some(Self::with(reader))
     }
 
-    fn with(reader: Box<dyn Following>) -> Self {
+    pub(super) fn with(reader: Box<dyn Following>) -> Self {
         Self {
             state: Mutex::new(State { reader, waiting: VecDeque::new(), ended: false }),
             news: Notify::new(),

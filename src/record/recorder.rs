@@ -91,7 +91,17 @@ impl Recorder {
         let sums = (plain && subject.program != Program::Sftp).then(Sums::default);
         let output_left = AtomicUsize::new(OUTPUT_KEPT);
         let farewell = subject.farewell;
-        Self { mode, farewell, keyboard, recording, failure, output_left, cut: AtomicBool::new(false), sums, files }
+        Self {
+            mode,
+            farewell,
+            keyboard,
+            recording,
+            failure,
+            output_left,
+            cut: AtomicBool::new(false),
+            sums,
+            files,
+        }
     }
 
     /// What holds for this channel.
@@ -231,7 +241,8 @@ impl Witness for Recorder {
     }
 
     fn target_ready(&self) -> bool {
-        (!self.keyboard || self.is_tape_ready()) && self.files.as_ref().is_none_or(|files| files.target_ready())
+        (!self.keyboard || self.is_tape_ready())
+            && self.files.as_ref().is_none_or(|files| files.target_ready())
     }
 
     fn client_ready(&self) -> bool {

@@ -202,6 +202,19 @@ impl SpoolFile {
         }
     }
 
+    /// A recording on a disk of the test's choice.
+    #[cfg(test)]
+    pub(super) fn dangerous_for_test(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
+            last: path.to_owned(),
+            sum: Context::new(&SHA256),
+            length: 0,
+            text: 0,
+        }
+    }
+
     /// Bytes on the disk.
     pub(super) fn length(&self) -> u64 {
         self.length

@@ -67,7 +67,7 @@ impl Station {
     }
 
     /// Waits for work; nothing once the station is closed and idle.
-    fn next(&self) -> Option<(Vec<Arc<Tape>>, Vec<(Arc<Tape>, SpoolFile)>)> {
+    fn next(&self) -> Option<Work> {
         let mut queue = self.lock();
         loop {
             let now = Instant::now();
@@ -76,7 +76,7 @@ impl Station {
                 due.extend(queue.noted.pop_front().map(|(_, tape)| tape));
             }
             if !due.is_empty() {
-                return Some((due, std::mem::take(&mut queue.files)));
+                return Some(Work { due, new: std::mem::take(&mut queue.files) });
             }
             queue = match queue.noted.front() {
                 Some((since, _)) => {
@@ -88,6 +88,12 @@ impl Station {
             };
         }
     }
+}
+
+/// What there is to do.
+struct Work {
+    due: Vec<Arc<Tape>>,
+    new: Vec<(Arc<Tape>, SpoolFile)>,
 }
 
 /// What a thread has for each of its recordings.
@@ -102,7 +108,7 @@ struct Reel {
 pub(super) fn run(station: &Station, finished: &(dyn Fn() + Send + Sync)) {
     let mut desk = Desk::default();
     let mut reels: Vec<Reel> = Vec::new();
-    while let Some((due, new)) = station.next() {
+    while let Some(Work { due, new }) = station.next() {
         let reel = |(tape, file)| Reel { tape, file, scribe: Scribe::default() };
         reels.extend(new.into_iter().map(reel));
         for tape in due {
@@ -179,4 +185,3 @@ impl Desk {
         reel.tape.close(Written { bytes, compressed_bytes, sha256, complete });
     }
 }
-

@@ -181,12 +181,7 @@ async fn farewell(client: &Channel, sentence: &str, hold: Hold<'_>) {
 }
 
 /// Ends only when the client closes. A target that reads no more ends the other direction.
-async fn to_target(
-    client: &Channel,
-    target: &Channel,
-    counter: &AtomicU64,
-    watched: Watched<'_>,
-) -> Ending {
+async fn to_target(client: &Channel, target: &Channel, counter: &AtomicU64, watched: Watched<'_>) -> Ending {
     let mut first = Some(watched.hold.typed_ahead())
         .filter(|typed| !typed.is_empty())
         .map(|typed| ChannelEvent::Data(typed.into()));

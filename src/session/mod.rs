@@ -29,6 +29,7 @@ mod prelude;
 mod program;
 mod recorded;
 mod resolve;
+mod roster;
 mod sentences;
 mod story;
 #[cfg(test)]
@@ -53,6 +54,7 @@ use crate::upstream::Connector;
 
 pub use client::serve;
 pub use gateway::Gateway;
+pub use roster::Roster;
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,8 @@ pub struct Services {
     pub gateway: Gateway,
     /// What records channels.
     pub recorders: Recorders,
+    /// The sessions that are in use.
+    pub roster: Roster,
     /// The audit trail.
     pub log: Log,
     /// The time.

@@ -11,9 +11,11 @@ use super::live::Live;
 use super::prelude::Prelude;
 use super::sentences;
 use crate::audit::{ContentFacts, Event, RecordFacts, RecordingFacts, RecordingFormat, Text};
-use crate::domain::{Action, ChannelNumber, Ending, Exit, RecordMode, RecordingId};
+use crate::domain::{Action, ChannelNumber, Ending, Exit, RecordMode, RecordingId, SessionId};
 use crate::policy::Permit;
-use crate::record::{FinishedRecording, Format, Operations, Program, RecordError, Recorder, Subject, Terminal};
+use crate::record::{
+    FinishedRecording, Format, Operations, Program, RecordError, Recorder, Subject, Terminal,
+};
 use crate::relay::{Outcome, Witness};
 
 /// What is recorded of one channel, and its story.
@@ -38,7 +40,8 @@ impl<'l> Recorded<'l> {
         let title = format!("{} → {}@{}", live.user, permit.login(), permit.target().display_name());
         let subject = Subject {
             connection: live.story.connection,
-            session: live.session(),
+            // A story of a session has one.
+            session: live.story.session.unwrap_or_else(SessionId::fresh),
             channel,
             now: services.clock.now(),
             title: &title,
@@ -161,7 +164,7 @@ async fn tell(
     mode: RecordMode,
     error: &RecordError,
 ) {
-    tracing::error!(session = %live.session(), mode = mode.name(), %error, "a session could not be recorded");
+    tracing::error!(session = ?live.story.session, mode = mode.name(), %error, "a session could not be recorded");
     let detail = Text::from(error.to_string());
     // What follows from it follows in any case; the failure is in the operator's log.
     let _on_record = live.story.tell(Event::RecordingFailed { channel, recording, mode, detail }).await;

@@ -120,6 +120,7 @@ impl Bastion {
             connector: Connector::new(Arc::new(NoAws), Arc::new(NoPins), upstream, Arc::clone(&clock)),
             gateway: Gateway::new(&[]),
             recorders: crate::record::Recorders::none(),
+            roster: super::Roster::default(),
             log,
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),

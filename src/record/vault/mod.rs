@@ -38,7 +38,11 @@ enum Kept {
     /// Where they were written.
     Spool,
     Directory(PathBuf),
-    Bucket { store: Arc<dyn ObjectStore>, bucket: String, prefix: String },
+    Bucket {
+        store: Arc<dyn ObjectStore>,
+        bucket: String,
+        prefix: String,
+    },
 }
 
 /// Where recordings are to be kept.

@@ -59,7 +59,8 @@ impl S3Settings {
 
     fn region(&self) -> String {
         let named = self.region.clone();
-        let environment = || std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")).ok();
+        let environment =
+            || std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")).ok();
         named.or_else(environment).unwrap_or_else(|| REGION.to_owned())
     }
 
