@@ -23,6 +23,7 @@ mod house;
 mod jump;
 mod live;
 mod menu;
+mod oversight;
 mod passthrough;
 mod pipe;
 mod prelude;
@@ -54,6 +55,7 @@ use crate::upstream::Connector;
 
 pub use client::serve;
 pub use gateway::Gateway;
+pub use oversight::{Order, OrderKind, Orders, obey};
 pub use roster::Roster;
 
 /// How sessions behave.
