@@ -43,7 +43,7 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    pub(super) fn file<'p>(path: &'p Path, what: &'static str) -> impl FnOnce(io::Error) -> Self + 'p {
+    pub(crate) fn file<'p>(path: &'p Path, what: &'static str) -> impl FnOnce(io::Error) -> Self + 'p {
         move |source| Self::File { path: path.to_owned(), what, source }
     }
 }

@@ -37,6 +37,18 @@ pub struct Salvaged {
     pub compressed_bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
+    part: PathBuf,
+    whole: PathBuf,
+}
+
+impl Salvaged {
+    /// Gives the file its last name. Until then, the next start finds it again.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn keep(&self) -> Result<(), RecordError> {
+        std::fs::rename(&self.part, &self.whole).map_err(RecordError::file(&self.part, "name a recording"))
+    }
 }
 
 impl Spool {
@@ -48,6 +60,12 @@ impl Spool {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(RecordError::file(dir, "make the directory of recordings"))?;
         Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where a recording's whole file is, or would be.
@@ -99,8 +117,9 @@ impl Spool {
         Ok(ids)
     }
 
-    /// Closes what an earlier daemon left unfinished: what is not a whole frame is cut off, the rest is hashed and gets
-    /// its last name. What cannot be read is left alone and told to the operator. Blocks.
+    /// Closes what an earlier daemon left unfinished: what is not a whole frame is cut off, and the rest is hashed; it has
+    /// its last name after [`Salvaged::keep`]. What cannot be read is left alone and told to the operator. To be called
+    /// before anything is recorded. Blocks.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -124,12 +143,13 @@ impl Spool {
         let header = read.header.ok_or(io::ErrorKind::UnexpectedEof)?;
         file.set_len(read.written.compressed_bytes)?;
         file.sync_all()?;
-        std::fs::rename(&part, self.path(id))?;
         Ok(Salvaged {
             header,
             bytes: read.written.bytes,
             compressed_bytes: read.written.compressed_bytes,
             sha256: read.written.sha256,
+            part,
+            whole: self.path(id),
         })
     }
 }

@@ -234,6 +234,8 @@ async fn a_recording_whose_daemon_was_killed_is_closed_at_the_next_start() {
         (one.header.origin.session, one.header.origin.channel),
         (SessionId::fixed(2), ChannelNumber(3))
     );
+    assert_eq!(spool.salvage().expect("readable").len(), 1, "until it is kept, it is found again");
+    one.keep().expect("renamed");
     let whole = std::fs::read(spool.path(id)).expect("it has its name");
     assert_eq!(sha256(&whole), one.sha256.to_vec());
     assert_eq!(one.compressed_bytes, whole.len() as u64);

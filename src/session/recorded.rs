@@ -147,6 +147,9 @@ impl<'l> Recorded<'l> {
                 outcome.ending = Ending::RecordingFailed;
             }
         }
+        if outcome.ending == Ending::RecordingFailed {
+            self.live.not_recorded();
+        }
         let content = finished.sums.map_or_else(ContentFacts::default, |sums| ContentFacts {
             sha256_to_target: Some(HEXLOWER.encode(&sums.to_target)),
             sha256_to_client: Some(HEXLOWER.encode(&sums.to_client)),

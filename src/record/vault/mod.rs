@@ -1,4 +1,4 @@
-//! Where recordings are kept: the spool itself, another directory, or a bucket.
+//! Where recordings are kept: the spool itself, or a bucket.
 //!
 //! What always holds here: a name is made of a parsed id and never of what somebody typed; a recording leaves the
 //! spool only once the vault has all of it; and one that cannot be moved holds up no other.
@@ -37,21 +37,11 @@ pub struct Vault(Kept);
 enum Kept {
     /// Where they were written.
     Spool,
-    Directory(PathBuf),
     Bucket {
         store: Arc<dyn ObjectStore>,
         bucket: String,
         prefix: String,
     },
-}
-
-/// Where recordings are to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VaultSettings {
-    /// A directory; the spool's own, or another.
-    Directory(PathBuf),
-    /// A bucket.
-    S3(S3Settings),
 }
 
 /// Why the vault did not take or give a recording; for the operator.
@@ -87,18 +77,15 @@ pub trait Index: Send + Sync + std::fmt::Debug {
 }
 
 impl Vault {
-    /// The vault that the settings describe. Nothing is connected yet.
+    /// The bucket that the settings describe; without any, recordings stay where they are written. Nothing is connected
+    /// yet.
     ///
     /// # Errors
     /// When the settings make no vault.
-    pub fn open(settings: &VaultSettings, spool: &Path) -> Result<Self, VaultError> {
+    pub fn open(settings: Option<&S3Settings>) -> Result<Self, VaultError> {
         Ok(Self(match settings {
-            VaultSettings::Directory(dir) if dir == spool => Kept::Spool,
-            VaultSettings::Directory(dir) => {
-                std::fs::create_dir_all(dir).map_err(VaultError::file(dir))?;
-                Kept::Directory(dir.clone())
-            }
-            VaultSettings::S3(settings) => Kept::Bucket {
+            None => Kept::Spool,
+            Some(settings) => Kept::Bucket {
                 store: settings.store().map_err(VaultError::Settings)?,
                 bucket: settings.bucket.clone(),
                 prefix: settings.prefix.clone(),
@@ -117,13 +104,6 @@ impl Vault {
         let from = spool.path(id);
         match &self.0 {
             Kept::Spool => Ok(from.display().to_string()),
-            Kept::Directory(dir) => {
-                let to = dir.join(name(id));
-                let shown = to.display().to_string();
-                let copied = tokio::task::spawn_blocking(move || copy(&from, &to)).await;
-                copied.map_err(|error| VaultError::file(dir)(io::Error::other(error.to_string())))??;
-                Ok(shown)
-            }
             Kept::Bucket { store, bucket, prefix } => {
                 let key = key(prefix, id);
                 upload_file(store.as_ref(), &from, &key).await?;
@@ -138,26 +118,20 @@ impl Vault {
     /// # Errors
     /// When there is none, or it cannot be had.
     pub async fn open_recording(&self, spool: &Spool, id: RecordingId) -> Result<File, VaultError> {
-        let mut places = vec![spool.part(id), spool.path(id)];
-        if let Kept::Directory(dir) = &self.0 {
-            places.push(dir.join(name(id)));
-        }
         let mut missing = None;
-        for path in &places {
-            match File::open(path) {
+        for path in [spool.part(id), spool.path(id)] {
+            match File::open(&path) {
                 Ok(file) => return Ok(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    missing = Some(VaultError::file(path)(error));
-                }
-                Err(error) => return Err(VaultError::file(path)(error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some((path, error)),
+                Err(error) => return Err(VaultError::file(&path)(error)),
             }
         }
         match (&self.0, missing) {
             (Kept::Bucket { store, prefix, .. }, _) => {
                 fetch(store.as_ref(), &key(prefix, id), &spool.scratch(id)).await
             }
-            (_, Some(error)) => Err(error),
-            (_, None) => Err(VaultError::file(&spool.path(id))(io::ErrorKind::NotFound.into())),
+            (Kept::Spool, Some((path, error))) => Err(VaultError::file(&path)(error)),
+            (Kept::Spool, None) => Err(VaultError::file(&spool.path(id))(io::ErrorKind::NotFound.into())),
         }
     }
 }
@@ -168,14 +142,6 @@ fn name(id: RecordingId) -> String {
 
 fn key(prefix: &str, id: RecordingId) -> Key {
     Key::from(format!("{prefix}/{}", name(id)))
-}
-
-/// Copies a file so that it has its name only when it is whole and on the disk.
-fn copy(from: &Path, to: &Path) -> Result<(), VaultError> {
-    let part = to.with_extension("zst.part");
-    std::fs::copy(from, &part).map_err(VaultError::file(&part))?;
-    File::open(&part).and_then(|file| file.sync_all()).map_err(VaultError::file(&part))?;
-    std::fs::rename(&part, to).map_err(VaultError::file(to))
 }
 
 /// Uploads a file; a large one in parts, of which one is in memory at a time.
