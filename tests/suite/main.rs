@@ -39,6 +39,8 @@ mod passthrough;
 #[cfg(test)]
 mod past_bugs;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod stalls;
