@@ -4,105 +4,15 @@ use std::borrow::Cow;
 
 use aws_lc_rs::digest;
 
-/// The protocol that an operation was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FileProtocol {
-    /// The subsystem `sftp`.
-    Sftp,
-    /// `scp -t` or `scp -f` on the target: the protocol of `rcp`.
-    Scp,
-}
-
-impl FileProtocol {
-    /// The name that events carry.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Sftp => "sftp",
-            Self::Scp => "scp",
-        }
-    }
-}
-
-/// What was asked of the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FileAction {
-    /// A file was opened, or was refused, and no data was moved.
-    Open,
-    /// Data of a file went to the client.
-    Read,
-    /// Data for a file went to the target.
-    Write,
-    /// A file was removed.
-    Remove,
-    /// Something was given another name.
-    Rename,
-    /// A directory was made.
-    Mkdir,
-    /// A directory was removed.
-    Rmdir,
-    /// Permissions were set.
-    Chmod,
-    /// Owner and group were set.
-    Chown,
-    /// Times were set.
-    Utimes,
-    /// A file's length was set.
-    Truncate,
-    /// Several attributes at once, or others, were set.
-    Setattr,
-    /// A symbolic link was made.
-    Symlink,
-    /// A hard link was made.
-    Hardlink,
-    /// A directory was listed.
-    List,
-    /// Part of an open file was copied into another, on the target.
-    CopyData,
-    /// A file was copied, on the target.
-    CopyFile,
-    /// A request that drawbridge does not know.
-    Other,
-    /// Not an operation: something that drawbridge could not follow. The detail says what, and how much
-    /// of what comes after is not told.
-    Untracked,
-}
-
-impl FileAction {
-    /// The name that events carry.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Remove => "remove",
-            Self::Rename => "rename",
-            Self::Mkdir => "mkdir",
-            Self::Rmdir => "rmdir",
-            Self::Chmod => "chmod",
-            Self::Chown => "chown",
-            Self::Utimes => "utimes",
-            Self::Truncate => "truncate",
-            Self::Setattr => "setattr",
-            Self::Symlink => "symlink",
-            Self::Hardlink => "hardlink",
-            Self::List => "list",
-            Self::CopyData => "copy-data",
-            Self::CopyFile => "copy-file",
-            Self::Other => "other",
-            Self::Untracked => "untracked",
-        }
-    }
-}
+use crate::audit::{FileAct, FileFacts, FileProtocol, PathFacts, Text};
 
 /// How an operation came out, as the target told the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileResult {
     /// It was done.
     Ok,
-    /// It was refused or failed, wholly or in part.
-    Failed,
+    /// It was refused or failed, wholly or in part: in the words of events, `permission-denied` and the like.
+    Failed(&'static str),
     /// The channel ended before it was answered, or before the file was closed.
     Unfinished,
     /// What the two ends said does not tell.
@@ -110,12 +20,15 @@ pub enum FileResult {
 }
 
 impl FileResult {
-    /// The name that events carry.
+    /// A failure of which nothing more is known.
+    pub const FAILURE: Self = Self::Failed("failure");
+
+    /// The word that events carry.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Failed => "failed",
+            Self::Failed(label) => label,
             Self::Unfinished => "unfinished",
             Self::Unknown => "unknown",
         }
@@ -169,17 +82,6 @@ impl PathName {
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)
-    }
-
-    /// The bytes in hexadecimal, where the text does not say them all.
-    #[must_use]
-    pub fn hex(&self) -> Option<String> {
-        match std::str::from_utf8(&self.bytes) {
-            Ok(_) => None,
-            // The cut fell inside a character.
-            Err(error) if self.cut && error.error_len().is_none() => None,
-            Err(_) => Some(data_encoding::HEXLOWER.encode(&self.bytes)),
-        }
     }
 
     /// Whether the name that was sent is longer.
@@ -246,13 +148,13 @@ pub struct FileOperation {
     /// What carried it.
     pub protocol: FileProtocol,
     /// What was done.
-    pub action: FileAction,
+    pub action: FileAct,
     /// What it was done to; absent where the name was never seen.
     pub path: Option<PathName>,
     /// The name that came into being by it: of a rename, a link or a copy.
     pub new_path: Option<PathName>,
     /// How much was transferred. Of a write, as much as the target has acknowledged; of a read, as much as has
-    /// gone to the client. Of a truncation, the length that was asked for.
+    /// gone to the client. Of attributes, the length that was set.
     pub bytes: Option<u64>,
     /// The offset in the file of the first byte that was transferred.
     pub from: Option<u64>,
@@ -272,7 +174,7 @@ impl FileOperation {
     /// The longest detail, in bytes.
     pub const DETAIL_MAX: usize = 512;
 
-    pub(super) fn new(protocol: FileProtocol, action: FileAction) -> Self {
+    pub(super) fn new(protocol: FileProtocol, action: FileAct) -> Self {
         Self {
             protocol,
             action,
@@ -289,7 +191,7 @@ impl FileOperation {
     }
 
     pub(super) fn untracked(protocol: FileProtocol, detail: &str) -> Self {
-        Self { result: FileResult::Unknown, ..Self::new(protocol, FileAction::Untracked) }.with_detail(detail)
+        Self { result: FileResult::Unknown, ..Self::new(protocol, FileAct::Untracked) }.with_detail(detail)
     }
 
     /// Adds to the detail.
@@ -319,6 +221,36 @@ impl FileOperation {
     }
 }
 
+impl From<FileOperation> for FileFacts {
+    fn from(operation: FileOperation) -> Self {
+        let facts = |path: &PathName| PathFacts::from_bytes(path.as_bytes());
+        let path = operation.path.as_ref().map(facts);
+        let other = operation.new_path.as_ref().map(facts);
+        let mut detail = operation.detail.unwrap_or_default();
+        if [&operation.path, &operation.new_path].into_iter().flatten().any(PathName::is_cut) {
+            detail.push_str(if detail.is_empty() { NAME_IS_CUT } else { NAME_IS_CUT_TOO });
+        }
+        Self {
+            protocol: operation.protocol,
+            operation: operation.action,
+            path: path.as_ref().map_or_else(|| Text::from(""), |path| path.text.clone()),
+            path_hex: path.and_then(|path| path.hex),
+            other_path: other.as_ref().map(|path| path.text.clone()),
+            other_path_hex: other.and_then(|path| path.hex),
+            bytes: operation.bytes,
+            from: operation.from.filter(|from| *from > 0),
+            sha256: operation.sha256.map(|hash| hash.to_string()),
+            out_of_order: operation.sequential == Some(false),
+            mode: operation.mode.map(|bits| format!("{bits:04o}")),
+            result: operation.result.label(),
+            detail: Some(detail).filter(|detail| !detail.is_empty()).map(Text::from),
+        }
+    }
+}
+
+const NAME_IS_CUT: &str = "a name is longer than is kept of it";
+const NAME_IS_CUT_TOO: &str = "; a name is longer than is kept of it";
+
 /// What a peer says about an error, bounded.
 pub(super) fn said(bytes: &[u8]) -> String {
     let kept = bytes.get(..SAID_MAX).unwrap_or(bytes);
@@ -334,14 +266,13 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_bytes_and_says_when_it_is_cut() {
-        let plain = PathName::new("/srv/é\n".as_bytes());
-        assert_eq!((plain.text().as_ref(), plain.hex(), plain.is_cut()), ("/srv/é\n", None, false));
         let odd = PathName::new(b"a\xffb");
-        assert_eq!((odd.text().as_ref(), odd.hex().as_deref()), ("a\u{fffd}b", Some("61ff62")));
-        let long = PathName::new("é".repeat(4000).as_bytes());
-        assert_eq!((long.as_bytes().len(), long.is_cut(), long.hex()), (4096, true, None));
-        let split = PathName::new(format!("a{}", "é".repeat(4000)).as_bytes());
-        assert_eq!((split.is_cut(), split.hex()), (true, None));
+        assert_eq!(
+            (odd.text().as_ref(), odd.as_bytes(), odd.is_cut()),
+            ("a\u{fffd}b", &b"a\xffb"[..], false)
+        );
+        let long = PathName::new(&[b'a'; 5000]);
+        assert_eq!((long.as_bytes().len(), long.is_cut()), (4096, true));
         assert!(!PathName::new(&[b'a'; 4096]).is_cut());
     }
 
@@ -354,12 +285,28 @@ mod tests {
 
     #[test]
     fn a_detail_is_bounded() {
-        let mut operation = FileOperation::new(FileProtocol::Sftp, FileAction::Open).with_detail("to read");
+        let mut operation = FileOperation::new(FileProtocol::Sftp, FileAct::Open).with_detail("to read");
         operation.add_detail("");
         operation.add_detail(&"é".repeat(4000));
         let detail = operation.detail.expect("it has one");
         assert!(detail.starts_with("to read; é") && detail.ends_with('…'), "{detail}");
         assert!(detail.len() <= FileOperation::DETAIL_MAX);
+    }
+
+    #[test]
+    fn an_operation_becomes_an_event() {
+        let mut operation = FileOperation::new(FileProtocol::Sftp, FileAct::Write).with_detail("to write");
+        operation.path = Some(PathName::new(&[b'x'; 5000]));
+        (operation.mode, operation.from, operation.sequential) = (Some(0o640), Some(0), Some(false));
+        operation.result = FileResult::Failed("no-space");
+        let facts = FileFacts::from(operation);
+        assert_eq!(facts.path_hex.map(|hex| hex.len()), Some(2 * 4096), "a name that is cut is there whole");
+        assert_eq!((facts.mode.as_deref(), facts.from, facts.out_of_order), (Some("0640"), None, true));
+        let detail = facts.detail.expect("there is one");
+        assert_eq!(
+            (facts.result, detail.as_str()),
+            ("no-space", "to write; a name is longer than is kept of it")
+        );
     }
 
     #[test]

@@ -42,6 +42,14 @@ impl<'a> Fields<'a> {
         Some(string)
     }
 
+    /// A text, or its beginning.
+    pub(super) fn text_or_part(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        let part = self.rest.get(..length).unwrap_or(self.rest);
+        self.rest = self.rest.get(part.len()..).unwrap_or_default();
+        Some(part)
+    }
+
     /// A name; of one that goes on beyond the head, its beginning.
     pub(super) fn path(&mut self) -> Option<PathName> {
         let length = usize::try_from(self.u32()?).ok()?;
@@ -81,8 +89,9 @@ const TIMES_V3: u32 = 0x8;
 const OWNER_GROUP: u32 = 0x80;
 const TIMES_V4: u32 = 0x8 | 0x10 | 0x20;
 const ALLOCATION: u32 = 0x400;
-/// Sub-second times say nothing by themselves.
-const KNOWN_V4: u32 = SIZE | PERMISSIONS | OWNER_GROUP | TIMES_V4 | 0x100;
+/// The fractions of times say nothing by themselves.
+const SUBSECOND: u32 = 0x100;
+const KNOWN_V4: u32 = SIZE | ALLOCATION | PERMISSIONS | OWNER_GROUP | TIMES_V4 | SUBSECOND;
 const KNOWN_V3: u32 = SIZE | UID_GID | PERMISSIONS | TIMES_V3;
 const PERMISSION_BITS: u32 = 0o7777;
 

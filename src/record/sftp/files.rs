@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::super::operation::{FileAction, FileOperation, FileProtocol, FileResult, PathName};
+use super::super::operation::{FileOperation, FileResult, PathName};
 use super::super::told::Told;
 use super::outstanding::{PieceOf, TooMany};
 use super::transfer::{Room, Transfer};
+use crate::audit::{FileAct, FileProtocol};
 
 /// The most open files and directories.
 const OPEN_MAX: usize = 4096;
@@ -31,15 +32,18 @@ pub(super) struct OpenedFile {
 }
 
 impl OpenedFile {
+    /// What is said of something that has no name here.
+    pub(super) const NOT_SEEN: &'static str = "the handle was not seen being opened";
+
     pub(super) fn names_len(&self) -> usize {
         self.path.as_ref().map_or(0, |path| path.as_bytes().len())
     }
 
-    fn operation(&self, action: FileAction) -> FileOperation {
+    fn operation(&self, action: FileAct) -> FileOperation {
         let mut operation = FileOperation::new(FileProtocol::Sftp, action);
         operation.path.clone_from(&self.path);
         if self.path.is_none() {
-            operation.add_detail("the handle was not seen being opened");
+            operation.add_detail(Self::NOT_SEEN);
         }
         operation
     }
@@ -47,9 +51,9 @@ impl OpenedFile {
     /// That it was opened, or tried to be, and nothing else.
     pub(super) fn opening(&self) -> FileOperation {
         if self.directory {
-            return self.operation(FileAction::List);
+            return self.operation(FileAct::List);
         }
-        let mut operation = self.operation(FileAction::Open).with_detail(&self.how);
+        let mut operation = self.operation(FileAct::Open).with_detail(&self.how);
         operation.mode = self.mode;
         operation
     }
@@ -63,7 +67,7 @@ struct Answered {
     open: u64,
     /// What arrived.
     bytes: u64,
-    failure: Option<String>,
+    failure: Option<Refused>,
     doubtful: bool,
 }
 
@@ -167,7 +171,7 @@ impl Files {
         }
     }
 
-    /// A piece is answered; a failure in words.
+    /// A piece is answered.
     pub(super) fn answer(&mut self, piece: PieceOf, answer: Answer) {
         let Some((answered, _)) = self.answered(piece.slot, piece.write) else { return };
         answered.open = answered.open.saturating_sub(1);
@@ -200,13 +204,13 @@ impl Files {
             if opened.directory {
                 operation.add_detail(&format!("{listed} names"));
             }
-            closing.onto(&mut operation, None);
+            closing.onto(&mut operation, None, false);
             return told.tell(operation);
         }
-        for (action, answered) in [(FileAction::Read, read), (FileAction::Write, write)] {
+        for (action, answered) in [(FileAct::Read, read), (FileAct::Write, write)] {
             if let Some(answered) = answered {
                 let mut operation = opened.operation(action);
-                operation.mode = opened.mode.filter(|_| action == FileAction::Write);
+                operation.mode = opened.mode.filter(|_| action == FileAct::Write);
                 answered.onto(&mut operation, closing, &mut self.room);
                 told.tell(operation);
             }
@@ -233,7 +237,7 @@ impl Answered {
         // What was sent is what arrived only if all of it was acknowledged.
         operation.sha256 = moved.hashed.filter(|(length, _)| *length == self.bytes).map(|(_, hash)| hash);
         let unclear = self.doubtful || self.open > 0;
-        closing.onto(operation, self.failure.as_deref().map(Some).or(unclear.then_some(None)));
+        closing.onto(operation, self.failure.as_ref(), unclear);
     }
 }
 
@@ -241,7 +245,7 @@ impl Answered {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Done,
-    Failed(String),
+    Failed(Refused),
     Unclear,
 }
 
@@ -251,33 +255,32 @@ pub(super) enum Closing {
     /// The target says so.
     Done,
     /// The target says that it failed.
-    Failed(String),
+    Failed(Refused),
     /// Nothing clear was said.
     Unclear,
     /// The channel ended first.
     Unfinished,
 }
 
+/// What a target says that does not do what it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// In the word of events.
+    pub(super) label: &'static str,
+    /// In its own words, where they say more.
+    pub(super) words: String,
+}
+
 impl Closing {
-    /// Sets the result. `before` is what went wrong before: with the reason, or without it where it is unclear
-    /// what went wrong, or whether.
-    fn onto(&self, operation: &mut FileOperation, before: Option<Option<&str>>) {
-        let result = match self {
-            Self::Done => FileResult::Ok,
-            Self::Failed(_) => FileResult::Failed,
-            Self::Unclear => FileResult::Unknown,
-            Self::Unfinished => FileResult::Unfinished,
+    /// Sets the result. A failure before counts for more, and what is unclear is not done.
+    fn onto(&self, operation: &mut FileOperation, before: Option<&Refused>, unclear: bool) {
+        let refused = before.or(if let Self::Failed(refused) = self { Some(refused) } else { None });
+        operation.result = match (refused, self) {
+            (Some(refused), _) => FileResult::Failed(refused.label),
+            (None, Self::Unfinished) => FileResult::Unfinished,
+            (None, Self::Done | Self::Failed(_)) if !unclear => FileResult::Ok,
+            (None, Self::Done | Self::Failed(_) | Self::Unclear) => FileResult::Unknown,
         };
-        operation.result = match (before, result) {
-            (Some(Some(_)), _) => FileResult::Failed,
-            (Some(None), FileResult::Ok) => FileResult::Unknown,
-            (_, result) => result,
-        };
-        if let Some(Some(why)) = before {
-            operation.add_detail(why);
-        }
-        if let Self::Failed(why) = self {
-            operation.add_detail(why);
-        }
+        operation.add_detail(refused.map_or("", |refused| &refused.words));
     }
 }

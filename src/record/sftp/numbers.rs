@@ -45,31 +45,32 @@ pub(super) const VERSION_MAX: u32 = 6;
 /// The longest handle (§6.2).
 pub(super) const HANDLE_MAX: usize = 256;
 
-/// What a status means, where the peer gives no words (-13 §9.1).
-pub(super) fn status_words(code: u32) -> &'static str {
+/// What a status means, in the word of events (-02 §7, -13 §9.1).
+pub(super) fn status_label(code: u32) -> &'static str {
     match code {
-        2 | 10 => "no such file",
-        3 => "permission denied",
-        4 => "failure",
-        5 => "bad message",
-        6 => "no connection",
-        7 => "connection lost",
-        8 => "not supported",
-        9 => "invalid handle",
-        11 => "file already exists",
-        12 => "write protected",
-        13 => "no media",
-        14 => "no space left",
-        15 => "quota exceeded",
-        16 => "unknown principal",
-        17 => "locked by another",
-        18 => "directory not empty",
-        19 => "not a directory",
-        20 => "invalid name",
-        21 => "too many symbolic links",
-        22 => "cannot be deleted",
-        23 => "invalid parameter",
-        24 => "is a directory",
-        _ => "an error that is not known",
+        1 => "end-of-file",
+        2 => "no-such-file",
+        3 => "permission-denied",
+        5 => "bad-message",
+        6 => "no-connection",
+        7 => "connection-lost",
+        8 => "not-supported",
+        9 => "invalid-handle",
+        10 => "no-such-path",
+        11 => "file-already-exists",
+        12 => "write-protected",
+        13 => "no-media",
+        14 => "no-space",
+        15 => "quota-exceeded",
+        16 => "unknown-principal",
+        17 => "locked",
+        18 => "directory-not-empty",
+        19 => "not-a-directory",
+        20 => "invalid-name",
+        21 => "link-loop",
+        22 => "cannot-delete",
+        23 => "invalid-parameter",
+        24 => "is-a-directory",
+        _ => "failure",
     }
 }

@@ -154,17 +154,15 @@ impl Outstanding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::operation::{FileAction, FileProtocol, PathName};
+    use crate::audit::{FileAct, FileProtocol};
+    use crate::record::operation::PathName;
 
     fn piece(slot: u64, offset: u64) -> PieceOf {
         PieceOf { write: false, slot: Slot(slot), offset, length: 10 }
     }
 
     fn taken(outstanding: &mut Outstanding, id: u32) -> Option<PieceOf> {
-        match outstanding.take(id)? {
-            Asked::Piece(piece) => Some(piece),
-            other => panic!("{other:?}"),
-        }
+        if let Asked::Piece(piece) = outstanding.take(id)? { Some(piece) } else { None }
     }
 
     #[test]
@@ -211,7 +209,7 @@ mod tests {
         assert_eq!(put(65_536, &mut scattered), Err(TooMany));
 
         let named = |length: usize| {
-            let mut operation = FileOperation::new(FileProtocol::Sftp, FileAction::Remove);
+            let mut operation = FileOperation::new(FileProtocol::Sftp, FileAct::Remove);
             operation.path = Some(PathName::new(&vec![b'x'; length]));
             Asked::Operation(Box::new(operation))
         };

@@ -1,26 +1,41 @@
 //! Puts a request's head into one of the few kinds that matter here.
 
-use super::super::operation::{FileAction, FileOperation, FileProtocol, PathName, said};
+use super::super::operation::{FileOperation, PathName, said};
 use super::fields::{Attributes, Fields};
 use super::files::OpenedFile;
 use super::numbers::{
     BLOCK, CLOSE, EXTENDED, FSETSTAT, FSTAT, HANDLE_MAX, LINK, LSTAT, MKDIR, OPEN, OPENDIR, READ, READDIR,
     READLINK, REALPATH, REMOVE, RENAME, RMDIR, SETSTAT, STAT, SYMLINK, UNBLOCK, WRITE,
 };
+use crate::audit::{FileAct, FileProtocol};
 
 /// What a client asks for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request<'a> {
     Open(OpenedFile),
     Close(&'a [u8]),
-    Read { handle: &'a [u8], offset: u64, length: u32 },
-    Write { handle: &'a [u8], offset: u64, length: u32 },
-    Names { handle: &'a [u8] },
+    Read {
+        handle: &'a [u8],
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: &'a [u8],
+        offset: u64,
+        length: u32,
+    },
+    Names {
+        handle: &'a [u8],
+    },
     /// Something that is told when it is answered.
     Operation(FileOperation),
     /// The same, of what is open under that handle.
     OnHandle(&'a [u8], FileOperation),
-    CopyData { from: &'a [u8], to: &'a [u8], length: u64 },
+    CopyData {
+        from: &'a [u8],
+        to: &'a [u8],
+        length: u64,
+    },
     /// To go on with another version of the protocol.
     Version(u32),
     /// Nothing that is told.
@@ -50,26 +65,26 @@ pub(super) fn read<'a>(version: u32, kind: u8, fields: &mut Fields<'a>, left: u3
             Request::Open(OpenedFile { path, directory: true, ..OpenedFile::default() })
         }
         READDIR => Request::Names { handle: handle(fields)? },
-        REMOVE => named(FileAction::Remove, fields)?,
-        RMDIR => named(FileAction::Rmdir, fields)?,
+        REMOVE => named(FileAct::Remove, fields)?,
+        RMDIR => named(FileAct::Rmdir, fields)?,
         MKDIR => {
             let path = fields.path()?;
             let mode = Attributes::read(version, fields).and_then(|attributes| attributes.mode);
-            Request::Operation(FileOperation { path: Some(path), mode, ..new(FileAction::Mkdir) })
+            Request::Operation(FileOperation { path: Some(path), mode, ..new(FileAct::Mkdir) })
         }
-        RENAME => two_names(FileAction::Rename, fields)?,
-        SYMLINK => two_names(FileAction::Symlink, fields)?,
+        RENAME => two_names(FileAct::Rename, fields)?,
+        SYMLINK => two_names(FileAct::Symlink, fields)?,
         LINK if version >= 6 => link(fields)?,
         EXTENDED => extended(version, fields)?,
         STAT | LSTAT | FSTAT | REALPATH | READLINK => Request::Quiet,
         BLOCK | UNBLOCK if version >= 6 => Request::Quiet,
         _ => Request::Operation(
-            new(FileAction::Other).with_detail(&format!("a request of the unknown type {kind}")),
+            new(FileAct::Untracked).with_detail(&format!("a request of the unknown type {kind}")),
         ),
     })
 }
 
-fn new(action: FileAction) -> FileOperation {
+fn new(action: FileAct) -> FileOperation {
     FileOperation::new(FileProtocol::Sftp, action)
 }
 
@@ -77,13 +92,13 @@ fn handle<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
     fields.string().filter(|handle| handle.len() <= HANDLE_MAX)
 }
 
-fn named<'a>(action: FileAction, fields: &mut Fields<'_>) -> Option<Request<'a>> {
+fn named<'a>(action: FileAct, fields: &mut Fields<'_>) -> Option<Request<'a>> {
     Some(Request::Operation(FileOperation { path: Some(fields.path()?), ..new(action) }))
 }
 
 /// The name that is there, and the one that comes into being. OpenSSH takes the names of SYMLINK in this
 /// order, contrary to the draft's, and everybody followed.
-fn two_names<'a>(action: FileAction, fields: &mut Fields<'_>) -> Option<Request<'a>> {
+fn two_names<'a>(action: FileAct, fields: &mut Fields<'_>) -> Option<Request<'a>> {
     let path = fields.path()?;
     let new_path = fields.path_after(&path)?;
     Some(Request::Operation(FileOperation { path: Some(path), new_path, ..new(action) }))
@@ -94,9 +109,9 @@ fn link<'a>(fields: &mut Fields<'_>) -> Option<Request<'a>> {
     let new_path = fields.path()?;
     let path = fields.path_after(&new_path)?;
     let action = match fields.byte() {
-        Some(0) => FileAction::Hardlink,
-        Some(_) => FileAction::Symlink,
-        None if path.as_ref().is_none_or(PathName::is_cut) => FileAction::Other,
+        Some(0) => FileAct::Hardlink,
+        Some(_) => FileAct::Symlink,
+        None if path.as_ref().is_none_or(PathName::is_cut) => FileAct::Untracked,
         None => return None,
     };
     Some(Request::Operation(FileOperation { path, new_path: Some(new_path), ..new(action) }))
@@ -154,24 +169,13 @@ fn words(to: &[(bool, &str)], how: &[(bool, &str)]) -> String {
     chosen.collect::<Vec<_>>().join(", ")
 }
 
-/// What setting these attributes is called, and what is set.
+/// What is set. Length and permissions have fields of their own.
 fn set(attributes: &Attributes) -> FileOperation {
-    let Attributes { size, mode, owner, times, other } = attributes;
-    let action = match (size, mode, owner, times, other) {
-        (Some(_), None, None, false, false) => FileAction::Truncate,
-        (None, Some(_), None, false, false) => FileAction::Chmod,
-        (None, None, Some(_), false, false) => FileAction::Chown,
-        (None, None, None, true, false) => FileAction::Utimes,
-        _ => FileAction::Setattr,
-    };
-    let mut operation = FileOperation { bytes: *size, mode: *mode, ..new(action) };
-    operation.add_detail(owner.as_deref().unwrap_or_default());
-    if action == FileAction::Setattr {
-        operation.add_detail(if size.is_some() { "length" } else { "" });
-        operation.add_detail(if mode.is_some() { "permissions" } else { "" });
-        operation.add_detail(if *times { "times" } else { "" });
-        operation.add_detail(if *other { "other attributes" } else { "" });
-    }
+    let mut operation =
+        FileOperation { bytes: attributes.size, mode: attributes.mode, ..new(FileAct::Setstat) };
+    operation.add_detail(attributes.owner.as_deref().unwrap_or_default());
+    operation.add_detail(if attributes.times { "times" } else { "" });
+    operation.add_detail(if attributes.other { "other attributes" } else { "" });
     operation
 }
 
@@ -179,8 +183,8 @@ fn set(attributes: &Attributes) -> FileOperation {
 fn extended<'a>(version: u32, fields: &mut Fields<'a>) -> Option<Request<'a>> {
     let name = fields.string()?;
     Some(match name {
-        b"posix-rename@openssh.com" => two_names(FileAction::Rename, fields)?,
-        b"hardlink@openssh.com" => two_names(FileAction::Hardlink, fields)?,
+        b"posix-rename@openssh.com" => two_names(FileAct::Rename, fields)?,
+        b"hardlink@openssh.com" => two_names(FileAct::Hardlink, fields)?,
         b"lsetstat@openssh.com" => {
             let path = Some(fields.path()?);
             Request::Operation(FileOperation {
@@ -192,7 +196,7 @@ fn extended<'a>(version: u32, fields: &mut Fields<'a>) -> Option<Request<'a>> {
             let (from, _offset, length) = (handle(fields)?, fields.u64()?, fields.u64()?);
             Request::CopyData { from, to: handle(fields)?, length }
         }
-        b"copy-file" => two_names(FileAction::CopyFile, fields)?,
+        b"copy-file" => two_names(FileAct::Copy, fields)?,
         b"version-select" => {
             let text = std::str::from_utf8(fields.string()?).ok()?;
             // A version that is no number is none that is understood.
@@ -213,7 +217,7 @@ fn extended<'a>(version: u32, fields: &mut Fields<'a>) -> Option<Request<'a>> {
         | b"text-seek"
         | b"vendor-id" => Request::Quiet,
         _ => Request::Operation(
-            new(FileAction::Other).with_detail(&format!("the unknown extension {}", said(name))),
+            new(FileAct::Untracked).with_detail(&format!("the unknown extension {}", said(name))),
         ),
     })
 }

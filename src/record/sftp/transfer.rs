@@ -81,7 +81,10 @@ pub(super) struct Transfer {
 
 impl std::fmt::Debug for Transfer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transfer").field("next", &self.next).field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("Transfer")
+            .field("next", &self.next)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
     }
 }
 
