@@ -210,7 +210,10 @@ impl Files {
         for (action, answered) in [(FileAct::Read, read), (FileAct::Write, write)] {
             if let Some(answered) = answered {
                 let mut operation = opened.operation(action);
-                operation.mode = opened.mode.filter(|_| action == FileAct::Write);
+                if action == FileAct::Write {
+                    operation.mode = opened.mode;
+                    operation.add_detail(if opened.appends { "appended" } else { "" });
+                }
                 answered.onto(&mut operation, closing, &mut self.room);
                 told.tell(operation);
             }

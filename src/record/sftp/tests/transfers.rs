@@ -86,7 +86,7 @@ fn appended_data_have_a_hash_and_no_place() {
         .write(3, "h", 0, b"def")
         .status(3, OK)
         .close(4, "h");
-    assert_eq!(briefs(&talk.told()), ["write f 6: ok"]);
+    assert_eq!(briefs(&talk.told()), ["write f 6: ok (appended)"]);
     assert_eq!((hash(&talk), talk.told()[0].from), (Some(Sha256::of(b"abcdef")), None));
 }
 
