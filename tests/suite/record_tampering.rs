@@ -72,7 +72,11 @@ fn every_way_to_edit_the_database_or_the_recordings_is_found_and_named() {
     let session = named(&trail, "session-started")[0]["session"].as_str().expect("a session").to_owned();
     let at = |seq: u64| vec![seq.to_string()];
     let cases = [
-        ("an edit", format!("UPDATE events SET line = replace(line, 'alice', 'malice') WHERE seq = {decision}"), at(decision)),
+        (
+            "an edit",
+            format!("UPDATE events SET line = replace(line, 'alice', 'malice') WHERE seq = {decision}"),
+            at(decision),
+        ),
         ("a deletion", format!("DELETE FROM events WHERE seq = {pushed}"), at(pushed)),
         (
             "an insertion",
@@ -170,8 +174,11 @@ fn every_way_to_edit_exported_lines_is_found_and_named() {
     reordered.swap(middle, middle + 1);
     found(&check(&reordered), "a change of order", &[name(middle), name(middle + 1)].concat());
     let other = lab.dir().join("other_key.pub");
-    fs::write(&other, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f other\n")
-        .expect("our own folder");
+    fs::write(
+        &other,
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f other\n",
+    )
+    .expect("our own folder");
     fs::write(&file, &trail).expect("written");
     let answer = run_drawbridge(
         &["audit", "verify", "--file", &file.display().to_string(), "--key", &other.display().to_string()],

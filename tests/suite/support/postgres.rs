@@ -69,14 +69,22 @@ impl Postgres {
         let sockets = self.folder.path().display().to_string();
         let mut argv: Vec<String> = plain_user();
         argv.push(program("postgres").display().to_string());
-        argv.extend(["-D", &data, "-p", &port, "-k", &sockets, "-c", "listen_addresses=127.0.0.1"].map(str::to_owned));
+        argv.extend(
+            ["-D", &data, "-p", &port, "-k", &sockets, "-c", "listen_addresses=127.0.0.1"].map(str::to_owned),
+        );
         let log = self.folder.path().join("postgres.log");
-        self.pid = Supervisor::get().spawn(&argv, &json!({"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}), &log, &log);
+        self.pid = Supervisor::get().spawn(
+            &argv,
+            &json!({"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}),
+            &log,
+            &log,
+        );
         wait_for("PostgreSQL to answer", PATIENCE, || {
             let ended = Supervisor::get().status(self.pid);
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             assert!(ended.is_none(), "PostgreSQL ended:\n{said}");
-            let ready = Command::new(program("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+            let ready =
+                Command::new(program("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
             ready.is_ok_and(|status| status.success())
         });
     }
@@ -105,7 +113,9 @@ fn plain_user() -> Vec<String> {
         return Vec::new();
     }
     let login = &Supervisor::get().login;
-    ["setpriv", &format!("--reuid={login}"), &format!("--regid={login}"), "--clear-groups", "--"].map(str::to_owned).into()
+    ["setpriv", &format!("--reuid={login}"), &format!("--regid={login}"), "--clear-groups", "--"]
+        .map(str::to_owned)
+        .into()
 }
 
 fn as_nobody_special(program: &Path) -> Command {
@@ -120,8 +130,11 @@ fn as_nobody_special(program: &Path) -> Command {
 fn program(name: &str) -> PathBuf {
     let newest = || {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-        let mut folders: Vec<PathBuf> =
-            versions.flatten().map(|version| version.path().join("bin").join(name)).filter(|path| path.exists()).collect();
+        let mut folders: Vec<PathBuf> = versions
+            .flatten()
+            .map(|version| version.path().join("bin").join(name))
+            .filter(|path| path.exists())
+            .collect();
         folders.sort();
         folders.pop()
     };
