@@ -18,7 +18,6 @@ mod derive;
 mod error;
 mod events;
 mod index;
-mod journal;
 mod line;
 mod open;
 mod orders;
@@ -37,11 +36,12 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
+use crate::audit::{JournalLine, LineHash, Stored};
+
 pub use check::{Checked, Mismatch};
 pub use error::StoreError;
 pub use events::{DecisionFilter, EventCursor, EventFilter, EventRow};
 pub use index::{Indexer, Lines, News};
-pub use journal::{JournalLine, LineHash, Stored};
 pub use open::Place;
 pub use orders::{NodeOrders, Ordered};
 pub use pins::{Forgotten, MachineId, Pin, Voucher};

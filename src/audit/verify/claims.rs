@@ -55,7 +55,7 @@ struct Recording {
 
 /// The claim in a line, where it has one.
 pub(super) fn of(wire: &Wire<'_>, text: &str) -> Option<RecordingClaim> {
-    if wire.event != "channel-ended" {
+    if wire.event != "channel-ended" && wire.event != "recording-salvaged" {
         return None;
     }
     let ended: Ended = serde_json::from_str(text).ok()?;
