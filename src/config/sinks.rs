@@ -282,7 +282,7 @@ fn otlp_url(value: &Value) -> Result<String, Complaint> {
     };
     let url = Url::parse(text).map_err(|_| complaint())?;
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain || text.contains(":///") {
         return Err(complaint());
     }
     if url.path() == "/" {

@@ -37,8 +37,11 @@ pub trait Journal: Send + Sync + 'static {
     fn passed(&self, seq: u64);
 }
 
-/// The first line after `low` behind which at most `bytes_max` come, `high` at the latest.
+/// The first line from `low` on behind which at most `bytes_max` come, `high` at the latest.
 pub(super) fn first_within(journal: &impl Journal, low: u64, high: u64, bytes_max: u64) -> u64 {
+    if journal.bytes_after(low) <= bytes_max {
+        return low;
+    }
     let (mut too_early, mut fits) = (low, high.max(low));
     while fits.saturating_sub(too_early) > 1 {
         let middle = u64::midpoint(too_early, fits);

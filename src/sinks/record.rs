@@ -41,23 +41,25 @@ pub(super) enum Severity {
 impl<'a> Record<'a> {
     /// Takes a line apart; never fails.
     pub(super) fn of(line: &'a JournalLine) -> Self {
-        let mut fields = serde_json::from_str::<Map<String, Value>>(&line.text).unwrap_or_default();
-        let mut take = |name: &str| match fields.remove(name) {
-            Some(Value::String(text)) => Some(text),
-            Some(_) | None => None,
-        };
-        let (event, time, node) = (take("event"), take("time"), take("node"));
-        for name in ["v", "seq", "prev"] {
-            fields.remove(name);
-        }
-        Self {
+        let said = serde_json::from_str::<Map<String, Value>>(&line.text).unwrap_or_default();
+        let mut record = Self {
             text: &line.text,
             seq: line.seq,
-            node: node.unwrap_or_default(),
-            time: time.and_then(|time| time.parse().ok()),
-            event: event.unwrap_or_else(|| UNREADABLE.to_owned()),
-            fields,
+            node: String::new(),
+            time: None,
+            event: UNREADABLE.to_owned(),
+            fields: Map::new(),
+        };
+        for (name, value) in said {
+            match (name.as_str(), value) {
+                ("v" | "seq" | "prev", _) => {}
+                ("node", Value::String(node)) => record.node = node,
+                ("time", Value::String(time)) => record.time = time.parse().ok(),
+                ("event", Value::String(event)) => record.event = event,
+                (_, value) => drop(record.fields.insert(name, value)),
+            }
         }
+        record
     }
 
     /// A text of the event.
@@ -131,7 +133,8 @@ mod tests {
         assert_eq!(record.text_in("target", "id"), Some("i-1"));
         assert_eq!(record.number_of("n"), Some(3));
         assert_eq!(record.severity(), Severity::Warning);
-        assert_eq!(record.fields.keys().collect::<Vec<_>>(), ["n", "outcome", "target"]);
+        let names: std::collections::BTreeSet<_> = record.fields.keys().map(String::as_str).collect();
+        assert_eq!(names, ["n", "outcome", "target"].into());
     }
 
     #[test]
