@@ -12,6 +12,7 @@ use super::reader::Section;
 use super::sinks::{self, SinkConfig};
 use super::value::{quoted, text};
 use crate::domain::{NodeName, RecordMode};
+use crate::record::vault::S3Settings;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -98,8 +99,10 @@ fn database_url(value: &Value) -> Result<DatabaseUrl, Complaint> {
 pub struct RecordingConfig {
     /// What holds where no rule has `@record`.
     pub default: RecordMode,
-    /// The directory of the recordings; made when it is missing.
+    /// The directory that recordings are written to; made when it is missing.
     pub dir: PathBuf,
+    /// The bucket that they are moved to; without one they stay.
+    pub upload_to: Option<S3Settings>,
 }
 
 impl RecordingConfig {
@@ -108,6 +111,7 @@ impl RecordingConfig {
         Self {
             default: section.choice("default", RecordMode::BestEffort, &modes),
             dir: section.state_path("dir", "recordings", data_dir, Expect::WritableDirectory),
+            upload_to: super::bucket::read(section),
         }
     }
 }
