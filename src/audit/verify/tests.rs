@@ -159,7 +159,7 @@ fn held(lines: &[String], at: Index) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn an_untouched_trail_passes(nodes in 1_usize..4, steps in steps()) {
@@ -199,7 +199,7 @@ proptest! {
         lines[at] = match field {
             0 => line.replace("2026-01-02", "2026-01-03"),
             1 => line.replace(&format!("\"seq\":{seq}"), &format!("\"seq\":{}", seq + 7)),
-            2 => line.replace(&prev, &LineHash::of("other").to_string()),
+            2 => line.replacen(&prev, &LineHash::of("other").to_string(), 1),
             3 => line.replacen("\"event\":\"", "\"event\":\"x", 1),
             _ => format!("{line} "),
         };

@@ -1,0 +1,67 @@
+//! `drawbridge audit`: checks the record, and prints the key that signs it.
+
+mod keys;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::args::{AuditCommand, ConfigArgs, VerifyArgs};
+use super::{CliError, Exit, load};
+use crate::audit::AuditKeys;
+use crate::audit::verify::{Demands, Report, verify_files};
+
+/// Files may be exports of any age, and of daemons whose interval is not known here.
+const UNSIGNED_MAX_OF_FILES: Duration = Duration::from_hours(25);
+
+/// Does what was asked.
+pub(super) fn run(command: &AuditCommand, out: &mut impl Write) -> Result<Exit, CliError> {
+    match command {
+        AuditCommand::Key { config } => {
+            let config = load(config)?;
+            let node = config.node.name_or_host();
+            writeln!(out, "{} drawbridge-audit-{node}", keys::own(&config)?.public_line())?;
+            Ok(Exit::Done)
+        }
+        AuditCommand::Verify(args) if args.files.is_empty() => Err(CliError::Failed(
+            "The store cannot be checked by this build; give files with --file.".to_owned(),
+        )),
+        AuditCommand::Verify(args) => files(args, out),
+    }
+}
+
+fn files(args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, CliError> {
+    let demands = Demands {
+        keys: believed(args, &args.config)?,
+        heads: args.heads.clone(),
+        part: args.part,
+        whole: false,
+        unsigned_max: Some(UNSIGNED_MAX_OF_FILES),
+    };
+    let report = verify_files(&args.files, demands)
+        .map_err(|(path, error)| CliError::Failed(format!("{} cannot be read: {error}.", path.display())))?;
+    answer(&report, args.json, out)
+}
+
+/// The keys that were given; else this node's own, where there is a configuration.
+fn believed(args: &VerifyArgs, config: &ConfigArgs) -> Result<AuditKeys, CliError> {
+    if !args.keys.is_empty() {
+        return keys::given(&args.keys);
+    }
+    if !args.files.is_empty() && !config.config.exists() {
+        return Ok(AuditKeys::default());
+    }
+    keys::known(&load(config)?)
+}
+
+fn answer(report: &Report, json: bool, out: &mut impl Write) -> Result<Exit, CliError> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(if report.passed() { Exit::Done } else { Exit::Failed })
+}
+
+#[cfg(test)]
+mod tests;
