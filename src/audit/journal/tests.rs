@@ -140,7 +140,7 @@ fn following_goes_on_where_it_was() {
 fn what_all_have_passed_is_removed_and_never_the_last_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("journal");
-    let mut writer = Writer::open(&path, 2 * LINE).expect("it opens");
+    let mut writer = Writer::open(&path, 2 * LINE + 1).expect("it opens");
     (0..10).for_each(|_| writer.write(1));
     let reader = writer.reader();
     reader.remove_passed();
@@ -159,7 +159,7 @@ fn what_all_have_passed_is_removed_and_never_the_last_line() {
     assert_eq!(all(&late, 4), [9, 10], "what is gone is passed over");
     writer.write(1);
     drop(writer);
-    let writer = Writer::open(&path, 2 * LINE).expect("it opens");
+    let writer = Writer::open(&path, 2 * LINE + 1).expect("it opens");
     assert_eq!(writer.chain.tip.seq, 11, "the chain goes on from the last line");
 }
 
