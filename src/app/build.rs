@@ -1,7 +1,6 @@
 //! Makes the parts from the config.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,9 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
 use crate::problem::Problem;
+use crate::record::{self, Recorders};
 use crate::reload::Reloadable;
-use crate::session::{Gateway, Services, Settings};
+use crate::session::{Gateway, Roster, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -55,15 +55,10 @@ pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
     Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
 }
 
-/// Where the database is.
-pub(crate) fn database(config: &Config) -> PathBuf {
-    config.data.dir.join("drawbridge.db")
-}
-
 /// What survives a restart; made at first use.
 pub(crate) async fn store(config: &Config) -> Result<Store, AppError> {
     data_dir(config)?;
-    Ok(Store::open(&database(config)).await?)
+    Ok(Store::open(&config.store).await?)
 }
 
 fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
@@ -96,6 +91,10 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         },
         Arc::clone(&clock),
     )?;
+    let recorders = Recorders::start(record::Settings {
+        spool: config.recording.dir.clone(),
+        default_mode: config.recording.default,
+    })?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
@@ -110,6 +109,8 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         inventory,
         connector,
         gateway: Gateway::new(&config.server.listen),
+        recorders,
+        roster: Roster::default(),
         log,
         clock,
         host_key,
