@@ -1,17 +1,23 @@
 //! `drawbridge audit`: checks the record, and prints the key that signs it.
 
 mod keys;
+mod store;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
+use self::store::StoredTrail;
 use super::args::{AuditCommand, ConfigArgs, VerifyArgs};
-use super::{CliError, Exit, load};
+use super::{CliError, Exit, load, runtime};
 use crate::audit::AuditKeys;
-use crate::audit::verify::{Demands, Report, verify_files};
+use crate::audit::verify::{Demands, Report, verify_files, verify_trail};
+use crate::config::Config;
 
 /// Files may be exports of any age, and of daemons whose interval is not known here.
 const UNSIGNED_MAX_OF_FILES: Duration = Duration::from_hours(25);
+
+/// How much longer than twice the interval a record may go without a head: the clock may be set, and a store be slow.
+const UNSIGNED_GRACE: Duration = Duration::from_mins(90);
 
 /// Does what was asked.
 pub(super) fn run(command: &AuditCommand, out: &mut impl Write) -> Result<Exit, CliError> {
@@ -22,9 +28,10 @@ pub(super) fn run(command: &AuditCommand, out: &mut impl Write) -> Result<Exit, 
             writeln!(out, "{} drawbridge-audit-{node}", keys::own(&config)?.public_line())?;
             Ok(Exit::Done)
         }
-        AuditCommand::Verify(args) if args.files.is_empty() => Err(CliError::Failed(
-            "The store cannot be checked by this build; give files with --file.".to_owned(),
-        )),
+        AuditCommand::Verify(args) if args.files.is_empty() => {
+            let config = load(&args.config)?;
+            runtime(&config)?.block_on(stored(&config, args, out))
+        }
         AuditCommand::Verify(args) => files(args, out),
     }
 }
@@ -39,6 +46,21 @@ fn files(args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, CliError> {
     };
     let report = verify_files(&args.files, demands)
         .map_err(|(path, error)| CliError::Failed(format!("{} cannot be read: {error}.", path.display())))?;
+    answer(&report, args.json, out)
+}
+
+async fn stored(config: &Config, args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, CliError> {
+    let demands = Demands {
+        keys: believed(args, &args.config)?,
+        heads: args.heads.clone(),
+        part: false,
+        whole: true,
+        unsigned_max: Some(config.audit.head_interval.saturating_mul(2).saturating_add(UNSIGNED_GRACE)),
+    };
+    let trail = StoredTrail::open(config).await?;
+    let report = verify_trail(&trail, demands).await;
+    trail.close().await;
+    let report = report.map_err(|why| CliError::Failed(format!("The record cannot be checked: {why}.")))?;
     answer(&report, args.json, out)
 }
 
