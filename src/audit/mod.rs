@@ -17,12 +17,13 @@
 
 mod event;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 mod facts;
 mod file;
 pub mod json;
 mod log;
 mod memory;
+mod observer;
 mod text;
 mod writer;
 
@@ -36,6 +37,7 @@ pub use facts::{
 };
 pub use log::{Log, Posted, Settings};
 pub use memory::Collected;
+pub use observer::Observer;
 pub use text::{CommandLine, SshUser, Text};
 
 use crate::domain::{ConnectionId, SessionId};
