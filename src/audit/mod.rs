@@ -24,6 +24,7 @@ pub mod json;
 mod log;
 mod memory;
 mod observer;
+mod record_facts;
 mod text;
 mod writer;
 
@@ -38,6 +39,10 @@ pub use facts::{
 pub use log::{Log, Posted, Settings};
 pub use memory::Collected;
 pub use observer::Observer;
+pub use record_facts::{
+    ContentFacts, FileAct, FileFacts, FileProtocol, HeadFacts, OtherHead, PathFacts, RecordFacts,
+    RecordingFacts, RecordingFormat,
+};
 pub use text::{CommandLine, SshUser, Text};
 
 use crate::domain::{ConnectionId, SessionId};

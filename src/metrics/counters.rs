@@ -10,13 +10,13 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ActionEnd, ByWay, Decided, EARLY_REFUSALS, ForAction, HowEnded, METHODS, Moved, OfEvent, Proof,
+    ActionEnd, ByWay, Decided, EARLY_REFUSALS, FileDone, FileMoved, ForAction, Mode, Recorded, record_mode, HowEnded, METHODS, Moved, OfEvent, Proof,
     REFUSAL_REASONS, RELOADABLES, Reason, Result as Outcome, SessionEnd, Vouched, WAYS, What, WhatResult,
     audit_error, early_refusal, refusal, reloadable, way,
 };
 use super::open::Open;
 use crate::audit::{AuditError, Event, Reloadable};
-use crate::domain::ActionKind;
+use crate::domain::{ActionKind, RecordMode};
 
 /// Seconds: what a push, a handshake or a disk takes, up to the deadlines.
 const DURATIONS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -94,6 +94,21 @@ families! {
         "Data carried, counted when a channel ends";
     console_commands: Family<Outcome, Counter> = Family::default(), plain("console_commands"),
         "Questions to the bastion itself: `answered` or `failed`";
+    file_operations: Family<FileDone, Counter> = Family::default(), plain("file_operations"),
+        "Operations on files by SFTP and scp";
+    file_bytes: Family<FileMoved, Counter> = Family::default(), in_unit("files", Unit::Bytes),
+        "Contents of files that were read, written and copied by SFTP and scp";
+    recordings: Family<Recorded, Counter> = Family::default(), plain("recordings"),
+        "Recordings that ended: `complete` or `incomplete`";
+    recording_failures: Family<Mode, Counter> = Family::default(), plain("recording_failures"),
+        "Recordings that could not be begun, or broke";
+    watches: Counter = Counter::default(), plain("sessions_watched"), "Sessions that somebody else began to watch";
+    kill_orders: Counter = Counter::default(), plain("kill_orders"), "Orders to end a session";
+    interrupted: Family<What, Counter> = Family::default(), plain("interrupted"),
+        "Sessions and connections of an earlier run that had no ending";
+    store_outages: Counter = Counter::default(), plain("store_outages"), "Times at which the store went away";
+    heads: Counter = Counter::default(), plain("heads"), "Heads of this node's chain that were signed";
+    head_through: Gauge = Gauge::default(), plain("head_through"), "The last line that a signed head covers";
     reloads: Family<WhatResult, Counter> = Family::default(), plain("reloads"), "Files that were read again";
     reload_succeeded: Family<What, Gauge> = Family::default(), plain("reload_succeeded"),
         "Whether the files in force are the ones on the disk: 1, or 0 after a version that was refused";
@@ -122,7 +137,7 @@ impl Default for Counters {
         for reason in REFUSAL_REASONS {
             add(&new.refusals, Reason { reason: refusal(reason) }, 0);
         }
-        for action in ActionKind::ALL {
+        for action in ActionKind::all() {
             let action = action.name();
             add(&new.channels, ForAction { action }, 0);
             for outcome in ["permit", "refuse"] {
@@ -131,6 +146,13 @@ impl Default for Counters {
         }
         for by in WAYS {
             add(&new.sessions, ByWay { way: way(Some(by)) }, 0);
+        }
+        for mode in RecordMode::ALL.into_iter().filter(|mode| *mode != RecordMode::Off) {
+            let mode = record_mode(Some(mode));
+            add(&new.recording_failures, Mode { mode }, 0);
+            for outcome in ["complete", "incomplete"] {
+                add(&new.recordings, Recorded { mode, outcome }, 0);
+            }
         }
         for what in RELOADABLES {
             new.reload(what, true, false);

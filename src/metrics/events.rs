@@ -7,7 +7,7 @@ use super::labels::{
     closed, early_refusal, outcome, refusal, unresolved, vouched_by, way,
 };
 use super::open::Open;
-use crate::audit::{Entry, Event, Way};
+use crate::audit::{Entry, Event, FileFacts, Way};
 use crate::domain::{ActionKind, Ending};
 
 /// Whether the event tells of an ending. Those count even where their line is lost: what is over is over.
@@ -28,7 +28,10 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
         | Event::DaemonStopped { .. }
         | Event::ClientIdentified { .. }
         | Event::TargetRequested { .. }
-        | Event::ForwardListening { .. } => {}
+        | Event::ForwardListening { .. }
+        // The sinks count what they gave up themselves.
+        | Event::SinkOverflowed { .. }
+        | Event::StoreRecovered { .. } => {}
         Event::Reloaded { what } => counters.reload(*what, true, true),
         Event::ReloadRefused { what, .. } => counters.reload(*what, false, true),
         Event::ConnectionOpened { .. } => {
@@ -71,10 +74,37 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
             let result = if *exit_status == 0 { "answered" } else { "failed" };
             one(&counters.console_commands, Outcome { result });
         }
+        Event::FileOperation { file, .. } => file_operation(counters, file),
+        Event::RecordingFailed { mode, .. } => {
+            one(&counters.recording_failures, Mode { mode: record_mode(Some(*mode)) });
+        }
+        Event::SessionWatched { .. } => {
+            counters.watches.inc();
+        }
+        Event::KillOrdered { .. } => {
+            counters.kill_orders.inc();
+        }
+        Event::SessionInterrupted { .. } => one(&counters.interrupted, What { what: "session" }),
+        Event::ConnectionInterrupted { .. } => one(&counters.interrupted, What { what: "connection" }),
+        Event::StoreUnavailable { .. } => {
+            counters.store_outages.inc();
+        }
+        Event::Head { head } => {
+            counters.heads.inc();
+            counters.head_through.set(i64::try_from(head.through).unwrap_or(i64::MAX));
+        }
         Event::ChannelEnded { .. }
         | Event::ForwardEnded { .. }
         | Event::SessionEnded { .. }
         | Event::ConnectionEnded { .. } => ended(counters, open, entry),
+    }
+}
+
+fn file_operation(counters: &Counters, file: &FileFacts) {
+    let (protocol, operation) = (file_protocol(file.protocol), file.operation.label());
+    one(&counters.file_operations, FileDone { protocol, operation, result: file.result });
+    if let Some(bytes) = file.bytes {
+        add(&counters.file_bytes, FileMoved { protocol, operation }, bytes);
     }
 }
 
@@ -101,8 +131,7 @@ fn upstream(counters: &Counters, event: &Event) {
 
 fn ended(counters: &Counters, open: &Open, entry: &Entry) {
     if let Event::ChannelEnded { channel, bytes_to_target, bytes_to_client, ending, .. } = &entry.event {
-        let action = open.action(entry.session, *channel).map_or(OTHER, ActionKind::name);
-        channel_ended(counters, action, *ending, [*bytes_to_target, *bytes_to_client]);
+        let action = X        channel_ended(counters, action, *ending, [*bytes_to_target, *bytes_to_client]);
     }
     if let Event::ForwardEnded { action, bytes_to_target, bytes_to_client, ending, .. } = &entry.event {
         channel_ended(counters, action.action.name(), *ending, [*bytes_to_target, *bytes_to_client]);

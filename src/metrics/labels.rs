@@ -6,6 +6,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::audit::{AuditError, DecisionOutcome, EarlyRefusal, Reloadable, Text, Unresolved, VouchedBy, Way};
+use crate::domain::RecordMode;
 use crate::policy::RefusalReason;
 
 /// What stands for a text that is in no list.
@@ -49,6 +50,14 @@ label_sets! {
     WhatResult { what, result }
     /// Which event.
     OfEvent { event }
+    /// What was done with a file.
+    FileDone { protocol, operation, result }
+    /// What was moved as files.
+    FileMoved { protocol, operation }
+    /// How a recording ended, and whether it had to be.
+    Recorded { mode, outcome }
+    /// Whether it had to be.
+    Mode { mode }
 }
 
 /// The methods of RFC 4252 and its successors, as clients may name them.
@@ -205,6 +214,22 @@ pub(super) fn reloadable(what: Reloadable) -> &'static str {
     }
 }
 
+pub(super) fn record_mode(mode: Option<RecordMode>) -> &'static str {
+    match mode {
+        Some(RecordMode::Off) => "off",
+        Some(RecordMode::BestEffort) => "best-effort",
+        Some(RecordMode::Required) => "required",
+        None => OTHER,
+    }
+}
+
+pub(super) fn file_protocol(protocol: FileProtocol) -> &'static str {
+    match protocol {
+        FileProtocol::Sftp => "sftp",
+        FileProtocol::Scp => "scp",
+    }
+}
+
 /// The kind of failure that kept a line from the record.
 pub(super) fn audit_error(error: &AuditError) -> &'static str {
     match error {
@@ -267,6 +292,12 @@ mod tests {
         }
         for value in REFUSAL_REASONS {
             assert_eq!(refusal(value), on_the_wire(value));
+        }
+        for value in RecordMode::ALL {
+            assert_eq!(record_mode(Some(value)), on_the_wire(value));
+        }
+        for value in [FileProtocol::Sftp, FileProtocol::Scp] {
+            assert_eq!(file_protocol(value), on_the_wire(value));
         }
         for value in RELOADABLES {
             assert_eq!(reloadable(value), on_the_wire(value));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::audit::{Entry, Event, Way};
-use crate::domain::{ActionKind, ChannelNumber, ConnectionId, SessionId};
+use crate::domain::{ActionKind, ChannelNumber, ConnectionId, RecordMode, SessionId};
 
 /// Connections, sessions and their programs between their first and their last entry. As large as what is open:
 /// the listener and the engine bound it.
@@ -16,7 +16,14 @@ pub(super) struct Open {
 #[derive(Debug)]
 struct OpenSession {
     way: Way,
-    channels: BTreeMap<ChannelNumber, ActionKind>,
+    channels: BTreeMap<ChannelNumber, OpenChannel>,
+}
+
+/// What runs on a channel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenChannel {
+    pub(super) action: ActionKind,
+    pub(super) record: RecordMode,
 }
 
 impl Open {
@@ -29,10 +36,10 @@ impl Open {
         if let Event::SessionStarted { way, .. } = &entry.event {
             self.sessions.insert(session, OpenSession { way: *way, channels: BTreeMap::new() });
         }
-        if let (Event::ChannelStarted { channel, action, .. }, Some(open)) =
+        if let (Event::ChannelStarted { channel, action, record, .. }, Some(open)) =
             (&entry.event, self.sessions.get_mut(&session))
         {
-            open.channels.insert(*channel, action.action);
+            open.channels.insert(*channel, OpenChannel { action: action.action, record: record.record });
         }
     }
 
@@ -58,7 +65,7 @@ impl Open {
     }
 
     /// What runs on a channel that is open.
-    pub(super) fn action(&self, session: Option<SessionId>, channel: ChannelNumber) -> Option<ActionKind> {
+    pub(super) fn channel(&self, session: Option<SessionId>, channel: ChannelNumber) -> Option<OpenChannel> {
         self.sessions.get(&session?)?.channels.get(&channel).copied()
     }
 

@@ -62,6 +62,11 @@ fn entries_become_counts() {
         "drawbridge_reload_succeeded{what=\"users\"} 0",
         "drawbridge_reload_succeeded{what=\"policy\"} 1",
         "drawbridge_audit_lines_total{event=\"daemon-started\"} 1",
+        "drawbridge_kill_orders_total 1",
+        "drawbridge_heads_total 1",
+        "drawbridge_store_outages_total 1",
+        "drawbridge_recording_failures_total{mode=\"required\"} 1",
+        "drawbridge_interrupted_total{what=\"session\"} 1",
     ] {
         assert_shows(&text, line);
     }
