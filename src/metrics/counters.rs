@@ -10,9 +10,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ActionEnd, ByWay, Decided, EARLY_REFUSALS, FileDone, FileMoved, ForAction, Mode, Recorded, record_mode, HowEnded, METHODS, Moved, OfEvent, Proof,
-    REFUSAL_REASONS, RELOADABLES, Reason, Result as Outcome, SessionEnd, Vouched, WAYS, What, WhatResult,
-    audit_error, early_refusal, refusal, reloadable, way,
+    ActionEnd, ByWay, Decided, EARLY_REFUSALS, FileDone, FileMoved, ForAction, HowEnded, METHODS, Mode,
+    Moved, OfEvent, Proof, REFUSAL_REASONS, RELOADABLES, Reason, Recorded, Result as Outcome, SessionEnd,
+    Vouched, WAYS, What, WhatResult, audit_error, early_refusal, record_mode, refusal, reloadable, way,
 };
 use super::open::Open;
 use crate::audit::{AuditError, Event, Reloadable};

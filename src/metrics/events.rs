@@ -2,9 +2,10 @@
 
 use super::counters::{Counters, add, one, took};
 use super::labels::{
-    AUTHENTICATION_FAILURES, ActionEnd, ByWay, CHANNEL_REFUSALS, Decided, ForAction, HowEnded, METHODS,
-    Moved, OTHER, PUSH_FAILURES, Proof, Reason, Result as Outcome, SessionEnd, UPSTREAM_FAILURES, Vouched,
-    closed, early_refusal, outcome, refusal, unresolved, vouched_by, way,
+    AUTHENTICATION_FAILURES, ActionEnd, ByWay, CHANNEL_REFUSALS, Decided, FileDone, FileMoved, ForAction,
+    HowEnded, METHODS, Mode, Moved, OTHER, PUSH_FAILURES, Proof, Reason, Recorded, Result as Outcome,
+    SessionEnd, UPSTREAM_FAILURES, Vouched, What, closed, early_refusal, file_protocol, outcome, record_mode,
+    refusal, unresolved, vouched_by, way,
 };
 use super::open::Open;
 use crate::audit::{Entry, Event, FileFacts, Way};
@@ -130,8 +131,17 @@ fn upstream(counters: &Counters, event: &Event) {
 }
 
 fn ended(counters: &Counters, open: &Open, entry: &Entry) {
-    if let Event::ChannelEnded { channel, bytes_to_target, bytes_to_client, ending, .. } = &entry.event {
-        let action = X        channel_ended(counters, action, *ending, [*bytes_to_target, *bytes_to_client]);
+    if let Event::ChannelEnded { channel, bytes_to_target, bytes_to_client, ending, recording, .. } =
+        &entry.event
+    {
+        let known = open.channel(entry.session, *channel);
+        let action = known.map_or(OTHER, |channel| channel.action.name());
+        channel_ended(counters, action, *ending, [*bytes_to_target, *bytes_to_client]);
+        if let Some(recording) = recording {
+            let mode = record_mode(known.map(|channel| channel.record));
+            let outcome = if recording.complete { "complete" } else { "incomplete" };
+            one(&counters.recordings, Recorded { mode, outcome });
+        }
     }
     if let Event::ForwardEnded { action, bytes_to_target, bytes_to_client, ending, .. } = &entry.event {
         channel_ended(counters, action.action.name(), *ending, [*bytes_to_target, *bytes_to_client]);

@@ -5,7 +5,9 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-use crate::audit::{AuditError, DecisionOutcome, EarlyRefusal, Reloadable, Text, Unresolved, VouchedBy, Way};
+use crate::audit::{
+    AuditError, DecisionOutcome, EarlyRefusal, FileProtocol, Reloadable, Text, Unresolved, VouchedBy, Way,
+};
 use crate::domain::RecordMode;
 use crate::policy::RefusalReason;
 
