@@ -66,7 +66,8 @@ fn stray(known: &KnownKeys, key: &str) -> Complaint {
 
 /// Every section that has such a key: `[metrics] or [server]`.
 fn sections_with(known: &KnownKeys, key: &str) -> Option<String> {
-    let homes = known.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| format!("[{section}]"));
+    let homes =
+        known.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| format!("[{section}]"));
     let homes: Vec<String> = homes.collect();
     (!homes.is_empty()).then(|| homes.join(" or "))
 }

@@ -132,8 +132,15 @@ pub(super) const UPSTREAM_FAILURES: &[&str] = &[
 ];
 
 /// Why something asked for on a connection is not carried.
-pub(super) const CHANNEL_REFUSALS: &[&str] =
-    &["not-carried", "not-in-certificate", "malformed", "too-many", "refused-by-target", "opened-by-target"];
+pub(super) const CHANNEL_REFUSALS: &[&str] = &[
+    "not-carried",
+    "not-in-certificate",
+    "malformed",
+    "too-many",
+    "refused-by-target",
+    "opened-by-target",
+    "access-withdrawn",
+];
 
 /// A text that is in the list, else [`OTHER`].
 pub(super) fn closed(text: &Text, lists: &[&'static [&'static str]]) -> &'static str {
