@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod policy;
 pub mod problem;
 pub mod reachable;
+pub mod prune;
 pub mod relay;
 pub mod reload;
 pub mod session;
