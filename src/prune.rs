@@ -50,12 +50,15 @@ pub enum PruneError {
     #[error("{0}; what has gone so far has gone properly, and the next run goes on from there")]
     Store(#[from] StoreError),
     /// A signed statement could not be written down.
-    #[error("the statement about what goes could not be written: {0}; it is a mistake in drawbridge, please report it")]
+    #[error(
+        "the statement about what goes could not be written: {0}; it is a mistake in drawbridge, please report it"
+    )]
     Statement(#[from] serde_json::Error),
 }
 
 /// Makes the signed statement that a node's lines are gone up to one of them: its number, its text, the time.
-pub type Sign<'a> = dyn Fn(&NodeName, u64, &str, Timestamp) -> Result<String, serde_json::Error> + Send + Sync + 'a;
+pub type Sign<'a> =
+    dyn Fn(&NodeName, u64, &str, Timestamp) -> Result<String, serde_json::Error> + Send + Sync + 'a;
 
 /// Says what can go, and takes it away unless it is a dry run.
 ///
@@ -65,7 +68,8 @@ pub async fn run(store: &Store, sign: &Sign<'_>, bin: &dyn Bin, order: Order) ->
     let mut report = Report::new(order);
     for node in store.nodes().await? {
         let plan = store.plan_prune(&node, order.before).await?;
-        let gone = if order.dry_run { Pruned::default() } else { prune(store, sign, &plan, order.now).await? };
+        let gone =
+            if order.dry_run { Pruned::default() } else { prune(store, sign, &plan, order.now).await? };
         report.node(plan, gone);
     }
     if order.dry_run {

@@ -141,7 +141,10 @@ impl Node {
         if *events == 0 {
             writeln!(f, "  {node}: nothing")?;
         } else {
-            writeln!(f, "  {node}: {events} events, {sessions} sessions, {recordings} recordings, through {through}")?;
+            writeln!(
+                f,
+                "  {node}: {events} events, {sessions} sessions, {recordings} recordings, through {through}"
+            )?;
         }
         if let (Some(oldest), Some(newest)) = (&self.oldest, &self.newest) {
             writeln!(f, "    from {oldest} to {newest}")?;
@@ -159,7 +162,10 @@ impl Node {
 impl Files {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { removed, absent, locked, failed, elsewhere, stay } = self;
-        writeln!(f, "Files of recordings: {removed} removed, {absent} were gone, {locked} locked, {failed} failed.")?;
+        writeln!(
+            f,
+            "Files of recordings: {removed} removed, {absent} were gone, {locked} locked, {failed} failed."
+        )?;
         for (node, count) in elsewhere {
             writeln!(f, "  {count} are on {node}'s disk: run drawbridge prune there, too")?;
         }

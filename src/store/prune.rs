@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sqlx::any::AnyConnection;
+use sqlx::AnyConnection;
 
+use super::append;
 use super::derive::Folded;
 use super::line::Said;
 use super::rows::{Cells, ConnectionRow, RecordedRow, SessionRow};
@@ -138,7 +139,10 @@ impl Store {
     async fn first_newer(&self, node: &NodeName, before: Timestamp) -> Result<Option<u64>, StoreError> {
         let mut sql = Sql::new("SELECT seq FROM events WHERE node = ");
         // The sign keeps SQLite from an index by time, which would lead through everything that stays.
-        sql.bind(node.as_str()).push(" AND +time >= ").bind(before.as_millisecond()).push(" ORDER BY seq LIMIT 1");
+        sql.bind(node.as_str())
+            .push(" AND +time >= ")
+            .bind(before.as_millisecond())
+            .push(" ORDER BY seq LIMIT 1");
         let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
         row.map(|row| Cells { row: &row, table: "events" }.count("seq")).transpose()
     }
@@ -150,10 +154,15 @@ impl Store {
         before: Timestamp,
     ) -> Result<Option<(u64, String, Timestamp)>, StoreError> {
         let mut first = None;
-        for (table, column, begun) in [("connections", "connection", "opened"), ("sessions", "session", "started")] {
+        for (table, column, begun) in
+            [("connections", "connection", "opened"), ("sessions", "session", "started")]
+        {
             let mut sql = Sql::default();
             sql.push("SELECT e.seq AS seq, t.id AS id, t.").push(begun).push(" AS since FROM ").push(table);
-            sql.push(" t JOIN events e ON e.").push(column).push(" = t.id WHERE t.node = ").bind(node.as_str());
+            sql.push(" t JOIN events e ON e.")
+                .push(column)
+                .push(" = t.id WHERE t.node = ")
+                .bind(node.as_str());
             sql.push(" AND t.").push(begun).push(" < ").bind(before.as_millisecond());
             sql.push(" AND (t.ended IS NULL OR t.ended >= ").bind(before.as_millisecond());
             sql.push(") ORDER BY e.seq LIMIT 1");
@@ -266,8 +275,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer, or a row is damaged.
-    pub async fn discarded(&self, after: Option<RecordingId>, limit: u32) -> Result<Vec<Discarded>, StoreError> {
-        let mut sql = Sql::new("SELECT id, node, state, location, bytes, stored FROM discarded_recordings WHERE id > ");
+    pub async fn discarded(
+        &self,
+        after: Option<RecordingId>,
+        limit: u32,
+    ) -> Result<Vec<Discarded>, StoreError> {
+        let mut sql =
+            Sql::new("SELECT id, node, state, location, bytes, stored FROM discarded_recordings WHERE id > ");
         sql.bind(after.map(|id| id.to_string()).unwrap_or_default());
         sql.push(" ORDER BY id LIMIT ").bind(i64::from(limit));
         let rows = answered(async { Ok(sql.query().fetch_all(&self.pool).await?) }).await?;
@@ -344,10 +358,16 @@ impl<'a> Slice<'a> {
         record: String,
     ) -> Result<Pruned, StoreError> {
         let mut sql = Sql::new("INSERT INTO prunings (node, at, through, record) VALUES ");
-        let values: [Value; 4] =
-            [self.node.as_str().into(), at.as_millisecond().into(), signed(self.through).into(), record.into()];
+        let values: [Value; 4] = [
+            self.node.as_str().into(),
+            at.as_millisecond().into(),
+            signed(self.through).into(),
+            record.into(),
+        ];
         sql.bind_all(values);
-        sql.push(" ON CONFLICT (node, at) DO UPDATE SET through = excluded.through, record = excluded.record");
+        sql.push(
+            " ON CONFLICT (node, at) DO UPDATE SET through = excluded.through, record = excluded.record",
+        );
         sql.query().execute(&mut *connection).await?;
         for table in ["events", "decisions", "heads"] {
             let mut sql = Sql::default();
@@ -441,10 +461,15 @@ async fn refold<T: Folded>(
 ) -> Result<u64, StoreError> {
     let mut gone = 0;
     for id in ids {
-        let Some(before) = super::append::present_one::<T>(connection, id).await? else { continue };
+        let mut present = append::present::<T>(connection, &BTreeSet::from([id.as_str()])).await?;
+        let Some(before) = present.remove(id) else { continue };
         let Some(under) = before.found_under() else { continue };
         let mut sql = Sql::new("SELECT line FROM events WHERE ");
-        sql.push(T::FOUND_BY).push(" = ").bind(under).push(" AND event IN ").bind_all(T::EVENTS.iter().copied());
+        sql.push(T::FOUND_BY)
+            .push(" = ")
+            .bind(under)
+            .push(" AND event IN ")
+            .bind_all(T::EVENTS.iter().copied());
         sql.push(" ORDER BY node, seq");
         let mut after = None;
         for row in sql.query().fetch_all(&mut *connection).await? {
@@ -455,7 +480,7 @@ async fn refold<T: Folded>(
         }
         match after {
             None => gone += delete(connection, T::NAME, "id", std::slice::from_ref(id)).await?,
-            Some(after) if after != before => super::append::put::<T>(connection, vec![after]).await?,
+            Some(after) if after != before => append::put::<T>(connection, vec![after]).await?,
             Some(_) => {}
         }
     }
