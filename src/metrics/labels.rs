@@ -243,10 +243,13 @@ pub(super) fn file_protocol(protocol: FileProtocol) -> &'static str {
 pub(super) fn audit_error(error: &AuditError) -> &'static str {
     match error {
         AuditError::Open { .. } => "open",
+        AuditError::Unsound { .. } => "unsound",
         AuditError::Start(_) => "start",
         AuditError::Write(_) => "write",
         AuditError::Encode(_) => "encode",
         AuditError::TooSlow => "too-slow",
+        AuditError::StoreDown => "store-down",
+        AuditError::StoreSlow => "store-slow",
         AuditError::Closed => "closed",
     }
 }
