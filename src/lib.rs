@@ -27,6 +27,7 @@ pub mod policy;
 pub mod problem;
 pub mod prune;
 pub mod reachable;
+pub mod record;
 pub mod relay;
 pub mod reload;
 pub mod session;
