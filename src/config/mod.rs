@@ -22,6 +22,7 @@ mod origin;
 mod reader;
 mod record;
 mod server;
+mod sinks;
 mod suggest;
 mod unknown;
 mod upstream;
@@ -37,6 +38,7 @@ pub use inventory::{AccountConfig, InventoryConfig};
 pub use metrics::MetricsConfig;
 pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
 pub use server::{Data, LogConfig, LogFormat, Server};
+pub use sinks::{OtlpConfig, SinkConfig, SinkKind, SyslogAddress, SyslogConfig};
 pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
