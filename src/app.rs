@@ -3,6 +3,7 @@
 //! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
 
 mod build;
+mod operating;
 mod recordings;
 mod reload;
 mod workers;
@@ -29,6 +30,7 @@ use crate::tcp::PromptTcp;
 
 pub use build::{directory, policy};
 pub(crate) use build::{host_ca, inventory, store};
+use operating::Operating;
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,6 +68,9 @@ pub enum AppError {
     /// Where recordings are to be kept cannot be used.
     #[error(transparent)]
     Vault(#[from] crate::record::vault::VaultError),
+    /// Metrics and health cannot be told.
+    #[error(transparent)]
+    Health(#[from] crate::health::HealthError),
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),
@@ -96,10 +101,13 @@ pub async fn run(
     // Changes of files count from here on, so that none between reading and watching is lost.
     let watch = FileWatch::start(config.reloadable_files());
     let vault = recordings::vault(&config)?;
-    let services = build::services(&config, &aws).await?;
+    let mut operating = Operating::bind(&config).await?;
+    let services = build::services(&config, &aws, &operating).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
+    operating.watch(&config, &services, &workers);
+    let _told_to_the_end = operating.serve();
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
     recordings::salvage(&services).await?;
@@ -131,6 +139,7 @@ pub async fn run(
         tracing::error!("a service that everything rests on has ended; stopping (decision 0001)");
         stop.cancel();
     }
+    operating.drain();
     notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
     while running.join_next().await.is_some() {}

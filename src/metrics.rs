@@ -17,6 +17,7 @@ mod labels;
 mod open;
 mod process;
 mod rooms;
+mod sinks;
 #[cfg(test)]
 mod tests;
 
@@ -31,8 +32,9 @@ use crate::clock::Clock;
 use counters::Counters;
 use open::Open;
 use process::Process;
-pub use rooms::{JournalState, PlaceState, SinkState, SpoolState, StoreState};
+pub use rooms::{JournalState, PlaceState, SpoolState, StoreState};
 use rooms::{Rooms, Watched};
+use sinks::SinkCounters;
 
 /// What [`Metrics::text`] is (the media type of OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,6 +47,7 @@ const PREFIX: &str = "drawbridge";
 pub struct Metrics {
     registry: Registry,
     counters: Counters,
+    sinks: SinkCounters,
     open: Mutex<Open>,
     rooms: Arc<Rooms>,
 }
@@ -59,9 +62,11 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix(PREFIX);
         ours.register("build", "The version that runs", Info::new([("version", version)]));
         counters.register(ours);
+        let sinks = SinkCounters::default();
+        sinks.register(ours);
         ours.register_collector(Box::new(Arc::clone(&rooms)));
         registry.register_collector(Box::new(Process::started(clock.now())));
-        Arc::new(Self { registry, counters, open: Mutex::default(), rooms })
+        Arc::new(Self { registry, counters, sinks, open: Mutex::default(), rooms })
     }
 
     /// The metrics of this moment, as OpenMetrics text.
@@ -77,7 +82,8 @@ impl Metrics {
         text
     }
 
-    /// Says how the store is asked about itself. The closure is called at each scrape: it must not wait.
+    /// Says how the store is asked about itself. The closure is called at each scrape, on a
+    /// thread that may look at a disk but must not wait for a network.
     pub fn watch_store(&self, read: impl Fn() -> StoreState + Send + Sync + 'static) {
         self.rooms.store.set(read);
     }
@@ -85,11 +91,6 @@ impl Metrics {
     /// The same for the journal.
     pub fn watch_journal(&self, read: impl Fn() -> JournalState + Send + Sync + 'static) {
         self.rooms.journal.set(read);
-    }
-
-    /// The same for the sinks, one state each.
-    pub fn watch_sinks(&self, read: impl Fn() -> Vec<SinkState> + Send + Sync + 'static) {
-        self.rooms.sinks.set(read);
     }
 
     /// The same for the recordings that wait to be stored.
@@ -105,6 +106,11 @@ impl Metrics {
     /// The same for the worker threads: how many connections each carries.
     pub fn watch_workers(&self, read: impl Fn() -> Vec<usize> + Send + Sync + 'static) {
         self.rooms.workers.set(read);
+    }
+
+    /// A recording could not be moved to where it is to be kept; it is tried again.
+    pub fn upload_failed(&self) {
+        self.counters.upload_failures.inc();
     }
 
     fn with_open(&self, act: impl FnOnce(&mut Open)) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppError;
+use super::operating::Operating;
 use crate::audit::{self, Log};
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
@@ -65,7 +66,11 @@ fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
     HostKey::load_or_create(&config.server.host_key, "drawbridge")
 }
 
-pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Services>, AppError> {
+pub(super) async fn services(
+    config: &Config,
+    aws: &AwsAccess,
+    operating: &Operating,
+) -> Result<Arc<Services>, AppError> {
     let (directory, policy) = match (directory(config), policy(config)) {
         (Ok(directory), Ok(policy)) => (directory, policy),
         (directory, policy) => {
@@ -90,7 +95,8 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
             resume: None,
         },
         Arc::clone(&clock),
-    )?;
+    )?
+    .observed_by(Arc::clone(&operating.metrics) as _);
     let recorders = Recorders::start(record::Settings {
         spool: config.recording.dir.clone(),
         default_mode: config.recording.default,

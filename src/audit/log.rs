@@ -118,6 +118,12 @@ impl Log {
         self
     }
 
+    /// What the store has, or that it is down; nothing without [`Log::stored_by`].
+    #[must_use]
+    pub fn stored(&self) -> Option<Stored> {
+        self.stored.as_ref().map(|stored| *stored.borrow())
+    }
+
     /// The same log; `observer` is told of each line that this handle and its clones record.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {

@@ -117,7 +117,18 @@ async fn ready(State(told): State<Told>) -> Response {
 }
 
 async fn measured(State(told): State<Told>) -> Response {
-    answer(StatusCode::OK, metrics::CONTENT_TYPE, told.metrics.text())
+    // Rooms may look at a directory for it.
+    match tokio::task::spawn_blocking(move || told.metrics.text()).await {
+        Ok(text) => answer(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(fault) => {
+            tracing::error!(%fault, "the metrics could not be read; please report this");
+            answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                PLAIN,
+                "The metrics cannot be read; see the log.\n".to_owned(),
+            )
+        }
+    }
 }
 
 async fn elsewhere() -> Response {

@@ -102,6 +102,8 @@ families! {
         "Recordings that ended: `complete` or `incomplete`";
     recording_failures: Family<Mode, Counter> = Family::default(), plain("recording_failures"),
         "Recordings that could not be begun, or broke";
+    upload_failures: Counter = Counter::default(), plain("recording_upload_failures"),
+        "Recordings that could not be moved to where they are kept; each is tried again";
     watches: Counter = Counter::default(), plain("sessions_watched"), "Sessions that somebody else began to watch";
     kill_orders: Counter = Counter::default(), plain("kill_orders"), "Orders to end a session";
     interrupted: Family<What, Counter> = Family::default(), plain("interrupted"),

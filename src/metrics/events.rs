@@ -86,6 +86,7 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
             counters.kill_orders.inc();
         }
         Event::SessionInterrupted { .. } => one(&counters.interrupted, What { what: "session" }),
+        Event::RecordingSalvaged { .. } => one(&counters.interrupted, What { what: "recording" }),
         Event::ConnectionInterrupted { .. } => one(&counters.interrupted, What { what: "connection" }),
         Event::StoreUnavailable { .. } => {
             counters.store_outages.inc();

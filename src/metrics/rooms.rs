@@ -26,19 +26,6 @@ pub struct JournalState {
     pub seq: u64,
 }
 
-/// A sink, by its name in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkState {
-    /// Its name, as the operator chose it.
-    pub name: String,
-    /// Whether its last delivery arrived.
-    pub up: bool,
-    /// How many bytes of the journal wait for it.
-    pub lag_bytes: u64,
-    /// How many lines were given up because too many waited, since the start.
-    pub overflowed_lines: u64,
-}
-
 /// Recordings that are on this node's disk and not yet where they are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolState {
@@ -46,8 +33,6 @@ pub struct SpoolState {
     pub files: u64,
     /// How many bytes.
     pub bytes: u64,
-    /// How many uploads failed, since the start.
-    pub upload_failures: u64,
 }
 
 /// The copy of one account's instances in one region.
@@ -101,7 +86,6 @@ impl<T> Watched<T> for Slot<T> {
 pub(super) struct Rooms {
     pub(super) store: Slot<StoreState>,
     pub(super) journal: Slot<JournalState>,
-    pub(super) sinks: Slot<Vec<SinkState>>,
     pub(super) spool: Slot<SpoolState>,
     pub(super) inventory: Slot<Vec<PlaceState>>,
     pub(super) workers: Slot<Vec<usize>>,
@@ -122,15 +106,10 @@ impl Collector for Rooms {
             page.gauge("journal_bytes", "The size of the journal on this node's disk.", journal.bytes)?;
             page.counter("journal_lines", "The number of this node's last durable line.", journal.seq)?;
         }
-        if let Some(sinks) = self.sinks.read() {
-            self::sinks(&mut page, &sinks)?;
-        }
         if let Some(spool) = self.spool.read() {
             let files = "Recordings on this node's disk that are not yet where they are kept.";
             page.gauge("recording_spool_files", files, spool.files)?;
             page.gauge("recording_spool_bytes", "The size of those recordings.", spool.bytes)?;
-            let failures = "Uploads of recordings that failed; each is tried again.";
-            page.counter("recording_upload_failures", failures, spool.upload_failures)?;
         }
         if let Some(places) = self.inventory.read() {
             self::inventory(&mut page, &places)?;
@@ -142,16 +121,6 @@ impl Collector for Rooms {
         }
         Ok(())
     }
-}
-
-fn sinks(page: &mut Page<'_>, sinks: &[SinkState]) -> fmt::Result {
-    let labels = |sink: &SinkState| vec![("sink", sink.name.clone())];
-    let up = sinks.iter().map(|sink| (labels(sink), sink.up.into()));
-    page.gauges("sink_up", "Whether the last delivery to a sink arrived: 1 or 0.", up)?;
-    let lag = sinks.iter().map(|sink| (labels(sink), sink.lag_bytes.into()));
-    page.gauges("sink_lag_bytes", "Bytes of the journal that wait for a sink.", lag)?;
-    let lost = sinks.iter().map(|sink| (labels(sink), sink.overflowed_lines));
-    page.counters("sink_overflowed_lines", "Lines given up because too many waited for a sink.", lost)
 }
 
 fn inventory(page: &mut Page<'_>, places: &[PlaceState]) -> fmt::Result {
@@ -237,19 +206,6 @@ impl Page<'_> {
     pub(super) fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<Labels, _, u64>(&count, None)
-    }
-
-    pub(super) fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl Iterator<Item = (Labels, u64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, count) in rows {
-            metric.encode_family(&labels)?.encode_counter::<Labels, _, u64>(&count, None)?;
-        }
-        Ok(())
     }
 
     /// A counter with a fraction.

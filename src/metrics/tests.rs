@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::audit::{Event, Text, examples};
 use crate::clock::HandSetClock;
+use crate::sinks::Observer as _;
 
 const DOCUMENT: &str = include_str!("../../docs/operating.md");
 
@@ -16,10 +17,13 @@ fn connected() -> Arc<Metrics> {
     let metrics = metrics();
     metrics.watch_store(|| StoreState { up: true, lag_lines: 7 });
     metrics.watch_journal(|| JournalState { bytes: 1 << 20, seq: u64::MAX });
-    metrics.watch_sinks(|| {
-        vec![SinkState { name: "siem".to_owned(), up: false, lag_bytes: 12, overflowed_lines: 3 }]
-    });
-    metrics.watch_spool(|| SpoolState { files: 2, bytes: 100, upload_failures: 1 });
+    metrics.waiting("siem", 3, 12);
+    metrics.delivered("siem", 40);
+    metrics.failed("siem");
+    metrics.given_up("siem", 3);
+    metrics.refused("siem", 1);
+    metrics.upload_failed();
+    metrics.watch_spool(|| SpoolState { files: 2, bytes: 100 });
     metrics.watch_inventory(|| vec![place("prod", Some(Duration::from_millis(1500))), place("new", None)]);
     metrics.watch_workers(|| vec![3, 0]);
     metrics
@@ -110,6 +114,8 @@ fn rooms_say_how_they_are() {
         "drawbridge_store_lag_lines 7",
         "drawbridge_sink_up{sink=\"siem\"} 0",
         "drawbridge_sink_overflowed_lines_total{sink=\"siem\"} 3",
+        "drawbridge_sink_delivered_lines_total{sink=\"siem\"} 40",
+        "drawbridge_sink_lag_bytes{sink=\"siem\"} 12",
         "drawbridge_recording_upload_failures_total 1",
         "drawbridge_inventory_age_seconds{account=\"prod\",region=\"eu-west-1\"} 1.5",
         "drawbridge_inventory_listed{account=\"new\",region=\"eu-west-1\"} 0",
