@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::is_region;
-use crate::console::{self, SshConfigArgs, TargetsArgs, WhoamiArgs};
+use crate::console::{
+    self, EventsArgs, ExportArgs, ReplayArgs, SessionsCommand, SshConfigArgs, TargetsArgs, WhoamiArgs,
+};
 use crate::domain::{Action, ActionKind, InstanceId, Login, TargetRef, UserName};
 use crate::policy::parse_endpoint;
 
@@ -87,6 +89,42 @@ pub enum Command {
         /// The question.
         #[command(flatten)]
         question: SshConfigArgs,
+    },
+    /// List, show, watch or end sessions
+    Sessions {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(subcommand)]
+        question: SessionsCommand,
+    },
+    /// Replay a recorded terminal in this one
+    Replay {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ReplayArgs,
+    },
+    /// Print events of the record
+    Events {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: EventsArgs,
+    },
+    /// Export events, sessions or a recording
+    Export {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ExportArgs,
     },
     /// Print the known_hosts line that covers every target
     HostCa {
@@ -216,6 +254,31 @@ pub struct AsUser {
     /// The address that the user comes from
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub from: IpAddr,
+}
+
+/// Who asks about the record: the operator, who may see everything, or a user.
+#[derive(Debug, Args)]
+pub struct AsAnybody {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", global = true, default_value = "/etc/drawbridge/drawbridge.toml")]
+    pub config: PathBuf,
+    /// Set one key, whatever the configuration says; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// Answer as this user would be answered over ssh, and not as the operator
+    #[arg(long = "as", value_name = "USER", global = true, value_parser = UserName::parse)]
+    pub user: Option<UserName>,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", global = true, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
+}
+
+impl AsAnybody {
+    /// Where the configuration is.
+    #[must_use]
+    pub fn config(&self) -> ConfigArgs {
+        ConfigArgs { config: self.config.clone(), set: self.set.clone() }
+    }
 }
 
 /// `policy explain`.
