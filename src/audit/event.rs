@@ -11,8 +11,11 @@ use super::facts::{
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
 use super::json::{as_ms, as_utc_ms};
+use super::record_facts::{ContentFacts, FileFacts, HeadFacts, RecordFacts, RecordingFacts};
 use super::text::{CommandLine, SshUser, Text};
-use crate::domain::{ChannelNumber, Ending, Fingerprint, Login, UserName};
+use crate::domain::{
+    ChannelNumber, Ending, Fingerprint, Login, RecordMode, RecordingId, SessionId, UserName,
+};
 use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
 
 /// One line of the audit trail, without its time and ids.
@@ -151,7 +154,7 @@ pub enum Event {
         errors: Vec<Text>,
         /// The limits that hold, where it was a permit.
         #[serde(skip_serializing_if = "Option::is_none")]
-        limits: Option<LimitFacts>,
+        limits: Option<Box<LimitFacts>>,
     },
     /// Instance Connect took the one-session key.
     KeyPushed {
@@ -243,6 +246,9 @@ pub enum Event {
         /// Its terminal, where it has one.
         #[serde(skip_serializing_if = "Option::is_none")]
         pty: Option<PtyFacts>,
+        /// Whether it is recorded.
+        #[serde(flatten)]
+        record: RecordFacts,
     },
     /// Something was asked for that drawbridge does not carry.
     ChannelRefused {
@@ -262,11 +268,37 @@ pub enum Event {
         bytes_to_target: u64,
         /// Data bytes from the target to the client, standard error included.
         bytes_to_client: u64,
+        /// What went through it, where it had no terminal.
+        #[serde(flatten)]
+        content: ContentFacts,
+        /// Its recording, where there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recording: Option<RecordingFacts>,
         /// Why it closed.
         ending: Ending,
         /// From opened to closed.
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
+    },
+    /// Something was done with a file.
+    FileOperation {
+        /// The channel.
+        channel: ChannelNumber,
+        /// What, and how it went.
+        #[serde(flatten)]
+        file: Box<FileFacts>,
+    },
+    /// A recording could not be begun, or broke.
+    RecordingFailed {
+        /// The channel.
+        channel: ChannelNumber,
+        /// The recording, where it was begun.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recording: Option<RecordingId>,
+        /// What policy or the configuration asked for: where it was required, the channel ends.
+        mode: RecordMode,
+        /// What went wrong.
+        detail: Text,
     },
     /// The target listens for the client, or listens no longer.
     ForwardListening {
@@ -327,6 +359,69 @@ pub enum Event {
         /// The exit status of the answer.
         exit_status: u32,
     },
+    /// Somebody sees another one's session as it goes on.
+    SessionWatched {
+        /// Who watches.
+        user: UserName,
+        /// The address that they watch from.
+        client_addr: IpAddr,
+        /// The session that is watched.
+        watched: SessionId,
+        /// Whether the one who is watched is told.
+        told: bool,
+    },
+    /// Somebody ordered a session to end.
+    KillOrdered {
+        /// Who: a user, or `operator` where it was done on a node's command line.
+        by: Text,
+        /// The session that is to end.
+        killed: SessionId,
+        /// Why, as they said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Text>,
+    },
+    /// A session of an earlier run, which ended without telling: the daemon was killed, or its machine went down.
+    SessionInterrupted {
+        /// The time of its last event.
+        #[serde(serialize_with = "as_utc_ms")]
+        last_seen: Timestamp,
+    },
+    /// A connection of an earlier run, likewise.
+    ConnectionInterrupted {
+        /// The time of its last event.
+        #[serde(serialize_with = "as_utc_ms")]
+        last_seen: Timestamp,
+    },
+    /// The store does not answer: no new session starts, and what happens waits on this node's disk.
+    StoreUnavailable {
+        /// What went wrong.
+        detail: Text,
+    },
+    /// The store answers again and has everything that waited.
+    StoreRecovered {
+        /// How many lines had waited.
+        lines: u64,
+        /// For how long there was no store.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// A sink was down or slow for so long that lines were given up for it. They are in the store.
+    SinkOverflowed {
+        /// Which sink, as the configuration names it.
+        sink: Text,
+        /// How many lines it does not get.
+        lines: u64,
+        /// The number of the first of them.
+        from: u64,
+        /// The number of the last of them.
+        to: u64,
+    },
+    /// A signed statement about this node's chain of events so far.
+    Head {
+        /// What it says.
+        #[serde(flatten)]
+        head: HeadFacts,
+    },
     /// A session is over.
     SessionEnded {
         /// Why.
@@ -372,7 +467,7 @@ impl Event {
             rules: permit.rules().to_vec(),
             reason: None,
             errors: Vec::new(),
-            limits: Some(permit.limits().into()),
+            limits: Some(Box::new(permit.limits().into())),
         }
     }
 
@@ -417,7 +512,7 @@ impl Event {
             rules: permit.rules().to_vec(),
             reason: None,
             errors: Vec::new(),
-            limits: Some(permit.limits().into()),
+            limits: Some(Box::new(permit.limits().into())),
         }
     }
 
@@ -485,10 +580,20 @@ names! {
     ChannelStarted => "channel-started",
     ChannelRefused => "channel-refused",
     ChannelEnded => "channel-ended",
+    FileOperation => "file-operation",
+    RecordingFailed => "recording-failed",
     ForwardListening => "forward-listening",
     ForwardStarted => "forward-started",
     ForwardEnded => "forward-ended",
     ConsoleCommand => "console-command",
+    SessionWatched => "session-watched",
+    KillOrdered => "kill-ordered",
     SessionEnded => "session-ended",
+    SessionInterrupted => "session-interrupted",
     ConnectionEnded => "connection-ended",
+    ConnectionInterrupted => "connection-interrupted",
+    StoreUnavailable => "store-unavailable",
+    StoreRecovered => "store-recovered",
+    SinkOverflowed => "sink-overflowed",
+    Head => "head",
 }

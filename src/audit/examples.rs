@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::{
     Action, AuthMethod, CertificateFacts, ChannelNumber, Destination, Ending, Exit, Fingerprint, InstanceId,
-    Login, UserName,
+    Login, NodeName, RecordMode, RecordingId, UserName,
 };
 use crate::policy::{RefusalReason, RuleId};
 
@@ -71,7 +71,12 @@ fn ms(milliseconds: u64) -> Duration {
 pub(super) fn all() -> Vec<Entry> {
     let connection = ConnectionId::fixed(1);
     let session = SessionId::fixed(2);
-    let mut entries: Vec<_> = daemon().into_iter().map(Entry::of_daemon).collect();
+    let mut entries: Vec<_> = daemon().into_iter().chain(trail()).map(Entry::of_daemon).collect();
+    let interrupted = Event::ConnectionInterrupted { last_seen: now() };
+    entries.push(Entry::of_connection(connection, interrupted));
+    entries.extend(oversight().into_iter().map(|event| Entry::of_connection(connection, event)));
+    let of_files = files().into_iter().chain([Event::SessionInterrupted { last_seen: now() }]);
+    entries.extend(of_files.map(|event| Entry::of_session(connection, session, event)));
     entries.extend(of_connections().into_iter().map(|event| Entry::of_connection(connection, event)));
     entries.extend(of_sessions().into_iter().map(|event| Entry::of_session(connection, session, event)));
     let ended = Event::ConnectionEnded {
@@ -203,7 +208,14 @@ fn decisions() -> Vec<Event> {
             rules: vec![RuleId("web-team".to_owned())],
             reason: None,
             errors: vec![],
-            limits: Some(LimitFacts { max_session_ms: Some(28_800_000), idle_ms: Some(900_000) }),
+            limits: Some(Box::new(LimitFacts {
+                max_session_ms: Some(28_800_000),
+                idle_ms: Some(900_000),
+                record: Some(RecordMode::Required),
+                keyboard: true,
+                keep_output: true,
+                tell_watched: true,
+            })),
         },
         Event::Decision {
             outcome: DecisionOutcome::Refuse,
@@ -227,7 +239,7 @@ fn decisions() -> Vec<Event> {
             rules: vec![RuleId("databases".to_owned())],
             reason: None,
             errors: vec![],
-            limits: Some(LimitFacts::default()),
+            limits: Some(Box::default()),
         },
         refused(&listen()),
         refused(&socket()),
@@ -333,26 +345,36 @@ fn channels() -> Vec<Event> {
         exit: exit.as_ref().into(),
         bytes_to_target: 17,
         bytes_to_client: 4_096,
+        content: ContentFacts::default(),
+        recording: None,
         ending,
         duration: ms(1_250),
     };
     let pty = PtyFacts { term: "xterm-256color".into(), columns: 120, rows: 40 };
     vec![
-        Event::ChannelStarted { channel: ChannelNumber(1), action: (&Action::Shell).into(), pty: Some(pty) },
+        Event::ChannelStarted {
+            channel: ChannelNumber(1),
+            action: (&Action::Shell).into(),
+            pty: Some(pty),
+            record: RecordFacts { record: RecordMode::Required, recording: Some(recording()) },
+        },
         Event::ChannelStarted {
             channel: ChannelNumber(2),
             action: ActionFacts::exec(b"printf '\xff\n'"),
             pty: None,
+            record: RecordFacts { record: RecordMode::Off, recording: None },
         },
         Event::ChannelStarted {
             channel: ChannelNumber(3),
             action: ActionFacts::exec("x".repeat(CommandLine::LENGTH_MAX + 1).as_bytes()),
             pty: None,
+            record: RecordFacts { record: RecordMode::Off, recording: None },
         },
         Event::ChannelStarted {
             channel: ChannelNumber(4),
             action: (&Action::Subsystem { name: "netconf".to_owned() }).into(),
             pty: None,
+            record: RecordFacts { record: RecordMode::Off, recording: None },
         },
         Event::ChannelRefused { requested: "x11-req".into(), reason: "not-carried".into() },
         Event::ConsoleCommand {
@@ -370,5 +392,130 @@ fn channels() -> Vec<Event> {
         ended(Some(Exit::Status { code: 0 }), Ending::Finished),
         ended(Some(Exit::Signal { name: "KILL".to_owned(), core_dumped: false }), Ending::Finished),
         ended(None, Ending::TargetLeft),
+        recorded(RecordingFormat::Asciicast, ContentFacts::default()),
+        recorded(
+            RecordingFormat::Output,
+            ContentFacts {
+                sha256_to_target: Some(sha256("in")),
+                sha256_to_client: Some(sha256("out")),
+                bytes_stderr: Some(12),
+                sha256_stderr: Some(sha256("err")),
+            },
+        ),
+        Event::RecordingFailed {
+            channel: ChannelNumber(1),
+            recording: Some(recording()),
+            mode: RecordMode::Required,
+            detail: "no space left on device".into(),
+        },
+    ]
+}
+
+fn recording() -> RecordingId {
+    RecordingId::fixed(3)
+}
+
+fn sha256(of: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, of.as_bytes());
+    data_encoding::HEXLOWER.encode(digest.as_ref())
+}
+
+fn recorded(format: RecordingFormat, content: ContentFacts) -> Event {
+    Event::ChannelEnded {
+        channel: ChannelNumber(1),
+        exit: Some(&Exit::Status { code: 0 }).into(),
+        bytes_to_target: 17,
+        bytes_to_client: 4_096,
+        content,
+        recording: Some(RecordingFacts {
+            id: recording(),
+            format,
+            bytes: 5_120,
+            compressed_bytes: 911,
+            sha256: sha256("recording"),
+            complete: format == RecordingFormat::Asciicast,
+        }),
+        ending: Ending::Finished,
+        duration: ms(1_250),
+    }
+}
+
+fn files() -> Vec<Event> {
+    let plain = |protocol, operation, path: &str| FileFacts {
+        protocol,
+        operation,
+        path: path.into(),
+        path_hex: None,
+        other_path: None,
+        other_path_hex: None,
+        bytes: None,
+        from: None,
+        sha256: None,
+        out_of_order: false,
+        mode: None,
+        result: "ok",
+        detail: None,
+    };
+    let upload = FileFacts {
+        bytes: Some(1_048_576),
+        sha256: Some(sha256("upload")),
+        ..plain(FileProtocol::Sftp, FileAct::Write, "/srv/www/index.html")
+    };
+    let odd = PathFacts::from_bytes(b"/tmp/\xff\x1b[2J");
+    let rename = FileFacts {
+        path: odd.text.clone(),
+        path_hex: odd.hex.clone(),
+        other_path: Some(odd.text),
+        other_path_hex: odd.hex,
+        result: "permission-denied",
+        detail: Some("the directory is not writable".into()),
+        ..plain(FileProtocol::Sftp, FileAct::Rename, "")
+    };
+    let resumed = FileFacts {
+        bytes: Some(4_096),
+        from: Some(65_536),
+        out_of_order: true,
+        ..plain(FileProtocol::Sftp, FileAct::Read, "core")
+    };
+    let mode = FileFacts {
+        mode: Some("0640".to_owned()),
+        ..plain(FileProtocol::Scp, FileAct::Setstat, "notes.txt")
+    };
+    [upload, rename, resumed, mode]
+        .map(|file| Event::FileOperation { channel: ChannelNumber(5), file: Box::new(file) })
+        .into()
+}
+
+fn oversight() -> Vec<Event> {
+    vec![
+        Event::SessionWatched {
+            user: alice(),
+            client_addr: CLIENT,
+            watched: SessionId::fixed(2),
+            told: true,
+        },
+        Event::KillOrdered {
+            by: "alice".into(),
+            killed: SessionId::fixed(2),
+            reason: Some("the wrong machine".into()),
+        },
+    ]
+}
+
+fn trail() -> Vec<Event> {
+    let other =
+        OtherHead { node: NodeName::parse("bastion-2").expect("a name"), through: 99, hash: sha256("other") };
+    let head = HeadFacts {
+        through: 41,
+        hash: sha256("line"),
+        key: fingerprint("audit key"),
+        signature: data_encoding::BASE64.encode(&[7; 64]),
+        others: vec![other],
+    };
+    vec![
+        Event::StoreUnavailable { detail: "connection refused".into() },
+        Event::StoreRecovered { lines: 12, duration: ms(61_000) },
+        Event::SinkOverflowed { sink: "siem".into(), lines: 1_000, from: 1, to: 1_000 },
+        Event::Head { head },
     ]
 }

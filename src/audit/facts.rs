@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::text::{CommandLine, Text};
+use super::text::{CommandLine, Text, is_false};
 use crate::domain::{
-    Action, ActionKind, AuthMethod, CertificateFacts, Destination, Exit, Fingerprint, InstanceId, Target,
+    Action, ActionKind, AuthMethod, CertificateFacts, Destination, Exit, Fingerprint, InstanceId, RecordMode,
+    Target,
 };
 use crate::policy::Limits;
 
@@ -262,7 +263,13 @@ impl From<&Action> for ActionFacts {
             Action::LocalSocket { path } | Action::RemoteSocket { path } => {
                 facts.path = Some(Text::from(path.as_str()));
             }
-            Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
+            Action::Shell
+            | Action::Sftp
+            | Action::Tunnel
+            | Action::Agent
+            | Action::X11
+            | Action::Watch
+            | Action::Kill => {}
         }
         facts
     }
@@ -288,11 +295,30 @@ pub struct LimitFacts {
     /// The longest it may say nothing, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    /// Whether what is done is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordMode>,
+    /// Whether what is typed on a terminal is recorded as well.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keyboard: bool,
+    /// Whether the first part of what a command says is kept.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keep_output: bool,
+    /// Whether somebody who is watched is told so.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tell_watched: bool,
 }
 
 impl From<&Limits> for LimitFacts {
     fn from(limits: &Limits) -> Self {
-        Self { max_session_ms: limits.max_session.map(whole_ms), idle_ms: limits.idle.map(whole_ms) }
+        Self {
+            max_session_ms: limits.max_session.map(whole_ms),
+            idle_ms: limits.idle.map(whole_ms),
+            record: limits.record,
+            keyboard: limits.keyboard,
+            keep_output: limits.keep_output,
+            tell_watched: limits.tell_watched,
+        }
     }
 }
 

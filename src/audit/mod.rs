@@ -23,6 +23,7 @@ mod file;
 pub mod json;
 mod log;
 mod memory;
+mod record_facts;
 mod text;
 mod writer;
 
@@ -36,6 +37,10 @@ pub use facts::{
 };
 pub use log::{Log, Posted, Settings};
 pub use memory::Collected;
+pub use record_facts::{
+    ContentFacts, FileAct, FileFacts, FileProtocol, HeadFacts, OtherHead, PathFacts, RecordFacts,
+    RecordingFacts, RecordingFormat,
+};
 pub use text::{CommandLine, SshUser, Text};
 
 use crate::domain::{ConnectionId, SessionId};

@@ -50,7 +50,10 @@ impl Extensions {
             | ActionKind::Exec
             | ActionKind::Sftp
             | ActionKind::Subsystem
-            | ActionKind::Tunnel => true,
+            | ActionKind::Tunnel
+            | ActionKind::Watch
+            | ActionKind::Kill
+            | ActionKind::Audit => true,
             ActionKind::LocalForward
             | ActionKind::RemoteForward
             | ActionKind::LocalSocket

@@ -377,6 +377,8 @@ impl Question {
             (ActionKind::Tunnel, (None, None, None)) => Ok(Action::Tunnel),
             (ActionKind::Agent, (None, None, None)) => Ok(Action::Agent),
             (ActionKind::X11, (None, None, None)) => Ok(Action::X11),
+            (ActionKind::Watch, (None, None, None)) => Ok(Action::Watch),
+            (ActionKind::Kill, (None, None, None)) => Ok(Action::Kill),
             (ActionKind::Exec, (Some(command), None, None)) => Ok(Action::Exec { command }),
             (ActionKind::Subsystem, (Some(name), None, None)) => Ok(Action::Subsystem { name }),
             (ActionKind::LocalForward, (None, Some((host, port)), None)) if port > 0 => {
@@ -407,7 +409,14 @@ fn particulars(kind: ActionKind) -> &'static str {
             "The actions local-socket and remote-socket need --path with the socket's path, and nothing else."
         }
         ActionKind::Connect => "The action connect needs --to with a host and a port.",
-        ActionKind::Shell | ActionKind::Sftp | ActionKind::Tunnel | ActionKind::Agent | ActionKind::X11 => {
+        ActionKind::Audit => "The action audit is about no machine; `drawbridge policy test` can try it.",
+        ActionKind::Shell
+        | ActionKind::Sftp
+        | ActionKind::Tunnel
+        | ActionKind::Agent
+        | ActionKind::X11
+        | ActionKind::Watch
+        | ActionKind::Kill => {
             "Only exec and subsystem take --command, only forwards and connect take --to, and only sockets take --path."
         }
     }
@@ -431,8 +440,7 @@ fn region(text: &str) -> Result<String, &'static str> {
 }
 
 fn action_kind(text: &str) -> Result<ActionKind, String> {
-    let names = || ActionKind::ALL.map(ActionKind::name).join(", ");
-    ActionKind::parse(text).ok_or_else(|| format!("the actions are {}", names()))
+    ActionKind::parse(text).ok_or_else(|| format!("the actions are {}", ActionKind::names()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod inventory;
 mod layers;
 mod origin;
 mod reader;
+mod record;
 mod server;
 mod suggest;
 mod unknown;
@@ -31,7 +32,8 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use identity::{IdentityFiles, PolicyFiles};
 pub(crate) use inventory::is_region;
 pub use inventory::{AccountConfig, InventoryConfig};
-pub use server::{AuditConfig, Data, LogConfig, LogFormat, Server};
+pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
+pub use server::{Data, LogConfig, LogFormat, Server};
 pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
@@ -64,7 +66,13 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How AWS is reached.
     pub aws: AwsConfig,
-    /// Where the audit trail goes.
+    /// This daemon among several.
+    pub node: NodeConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// What is recorded.
+    pub recording: RecordingConfig,
+    /// The audit trail.
     pub audit: AuditConfig,
     /// What the operator reads.
     pub log: LogConfig,
@@ -139,6 +147,9 @@ impl Config {
             instance_connect: reader.section("instance_connect", InstanceConnectConfig::read),
             upstream: reader.section("upstream", UpstreamConfig::read),
             aws: reader.section("aws", AwsConfig::read),
+            node: reader.section("node", NodeConfig::read),
+            store: reader.section("store", |section| StoreConfig::read(section, &data.dir)),
+            recording: reader.section("recording", |section| RecordingConfig::read(section, &data.dir)),
             audit: reader.section("audit", |section| AuditConfig::read(section, &data.dir)),
             log: reader.section("log", LogConfig::read),
             data,

@@ -1,4 +1,4 @@
-//! `[server]`, `[data]`, `[audit]` and `[log]`: this process and the files it writes.
+//! `[server]`, `[data]` and `[log]`: this process and the files it writes.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -158,27 +158,6 @@ pub struct Data {
 impl Data {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self { dir: section.path("dir", "/var/lib/drawbridge", Expect::WritableDirectory) }
-    }
-}
-
-/// `[audit]`: where the audit trail goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditConfig {
-    /// The file that audit lines are appended to.
-    pub file: PathBuf,
-    /// Whether the lines go to standard output as well.
-    pub stdout: bool,
-    /// Whether a line is on the disk (fsync) before its effect happens.
-    pub sync: bool,
-}
-
-impl AuditConfig {
-    pub(super) fn read(section: &mut Section<'_>, data_dir: &Path) -> Self {
-        Self {
-            file: section.state_path("file", "audit.jsonl", data_dir, Expect::AppendableFile),
-            stdout: section.boolean("stdout", false),
-            sync: section.boolean("sync", true),
-        }
     }
 }
 

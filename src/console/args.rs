@@ -166,8 +166,7 @@ impl Filter {
 }
 
 fn action_kind(text: &str) -> Result<ActionKind, String> {
-    let kinds = || ActionKind::ALL.map(ActionKind::name).join(", ");
-    ActionKind::parse(text).ok_or_else(|| format!("the actions are {}", kinds()))
+    ActionKind::parse(text).ok_or_else(|| format!("the actions are {}", ActionKind::names()))
 }
 
 impl ExplainArgs {
@@ -191,6 +190,8 @@ impl ExplainArgs {
             ActionKind::Tunnel => plain(Action::Tunnel),
             ActionKind::Agent => plain(Action::Agent),
             ActionKind::X11 => plain(Action::X11),
+            ActionKind::Watch => plain(Action::Watch),
+            ActionKind::Kill => plain(Action::Kill),
             ActionKind::Exec => Ok(Action::Exec {
                 command: text(&self.command, "exec needs --command with the command line.")?,
             }),
@@ -205,6 +206,9 @@ impl ExplainArgs {
             }
             ActionKind::LocalSocket => Ok(Action::LocalSocket { path: text(&self.to, NO_PATH)? }),
             ActionKind::RemoteSocket => Ok(Action::RemoteSocket { path: text(&self.to, NO_PATH)? }),
+            ActionKind::Audit => {
+                Err("audit is about the record and no instance; it cannot be explained here.")
+            }
             ActionKind::Connect => {
                 Err("connect is about addresses and no instance; it cannot be explained here.")
             }

@@ -9,7 +9,7 @@ use super::args::{ExplainArgs, senseless};
 use super::find::find;
 use super::listing::listing;
 use super::text::shown;
-use crate::domain::{Action, Login, Target};
+use crate::domain::{Action, Login, RecordMode, Target};
 use crate::policy::{Explanation, Limits, Outcome, Question, RefusalReason, Rule};
 use crate::target::default_login;
 
@@ -70,7 +70,13 @@ fn named(action: &Action) -> String {
             format!("{kind} `{}:{port}`", shown(host))
         }
         Action::LocalSocket { path } | Action::RemoteSocket { path } => format!("{kind} `{}`", shown(path)),
-        Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => kind.to_string(),
+        Action::Shell
+        | Action::Sftp
+        | Action::Tunnel
+        | Action::Agent
+        | Action::X11
+        | Action::Watch
+        | Action::Kill => kind.to_string(),
     }
 }
 
@@ -88,6 +94,15 @@ fn permitted(text: &mut String, explanation: &Explanation, limits: &Limits) {
         if let Some(limit) = limit.and_then(|limit| jiff::SignedDuration::try_from(limit).ok()) {
             line(text, &format!("  {what} {limit:#}"));
         }
+    }
+    match limits.record {
+        Some(RecordMode::Required) => line(text, "  what is done is recorded"),
+        Some(RecordMode::BestEffort) => line(text, "  what is done is recorded where that is possible"),
+        Some(RecordMode::Off) => line(text, "  what is done is not recorded"),
+        None => {}
+    }
+    if limits.keyboard {
+        line(text, "  what is typed is recorded as well, passwords included");
     }
 }
 

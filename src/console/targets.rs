@@ -108,7 +108,7 @@ fn joined<T: ToString>(items: &[T]) -> String {
 /// The actions in few words: `all` is every kind that a session may have, for `connect` is the bastion's own.
 fn actions(permitted: &[ActionKind]) -> String {
     let is_permitted = |kind: &ActionKind| *kind == ActionKind::Connect || permitted.contains(kind);
-    if ActionKind::ALL.iter().all(is_permitted) { "all".to_owned() } else { joined(permitted) }
+    if ActionKind::WORK.iter().all(is_permitted) { "all".to_owned() } else { joined(permitted) }
 }
 
 fn cells(reach: &Reach) -> [String; 8] {

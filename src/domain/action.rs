@@ -52,6 +52,10 @@ pub enum Action {
     Agent,
     /// Programs on the target show their windows on the client's display (RFC 4254 §6.3): `ssh -X`.
     X11,
+    /// See somebody's session there as it goes on.
+    Watch,
+    /// End somebody's session there.
+    Kill,
 }
 
 /// An action without its particulars: what policies name.
@@ -83,11 +87,17 @@ pub enum ActionKind {
     /// The bastion itself connects, with no session: the one kind that has no [`Action`], because it is about
     /// a [`Destination`](super::Destination) and no login.
     Connect,
+    /// See somebody's session as it goes on.
+    Watch,
+    /// End somebody's session.
+    Kill,
+    /// Read the record. It has no [`Action`] either, because it is about the bastion and no machine.
+    Audit,
 }
 
 impl ActionKind {
-    /// Every kind, in the order in which lists show them.
-    pub const ALL: [Self; 12] = [
+    /// Every kind of work on a machine, in the order in which lists show them.
+    pub const WORK: [Self; 12] = [
         Self::Shell,
         Self::Exec,
         Self::Sftp,
@@ -101,6 +111,20 @@ impl ActionKind {
         Self::X11,
         Self::Connect,
     ];
+
+    /// What concerns other people's sessions. Whoever may do that cannot reach a machine by it.
+    pub const OVERSIGHT: [Self; 3] = [Self::Watch, Self::Kill, Self::Audit];
+
+    /// Every kind: work, then oversight.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        Self::WORK.into_iter().chain(Self::OVERSIGHT)
+    }
+
+    /// Every name, for people: `shell, exec, …`.
+    #[must_use]
+    pub fn names() -> String {
+        Self::all().map(Self::name).collect::<Vec<_>>().join(", ")
+    }
 
     /// The name in policies and on the command line.
     #[must_use]
@@ -118,13 +142,16 @@ impl ActionKind {
             Self::Agent => "agent",
             Self::X11 => "x11",
             Self::Connect => "connect",
+            Self::Watch => "watch",
+            Self::Kill => "kill",
+            Self::Audit => "audit",
         }
     }
 
     /// Reads a name, or nothing when there is no such action.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text)
+        Self::all().find(|kind| kind.name() == text)
     }
 }
 
@@ -150,6 +177,8 @@ impl Action {
             Self::RemoteSocket { .. } => ActionKind::RemoteSocket,
             Self::Agent => ActionKind::Agent,
             Self::X11 => ActionKind::X11,
+            Self::Watch => ActionKind::Watch,
+            Self::Kill => ActionKind::Kill,
         }
     }
 }

@@ -43,6 +43,12 @@ pub enum Ending {
     AuditUnavailable,
     /// drawbridge is shutting down.
     ShuttingDown,
+    /// Somebody who may do so ended it (`drawbridge sessions kill`).
+    Killed,
+    /// It was to be recorded, and the recording broke.
+    RecordingFailed,
+    /// The daemon ended before it could say how: it was killed, or its machine went down.
+    Interrupted,
     /// The peer broke the protocol or a limit.
     ProtocolError,
     /// A fault of drawbridge's own.
@@ -63,6 +69,9 @@ impl Ending {
             Self::UpstreamFailed => "upstream-failed",
             Self::AuditUnavailable => "audit-unavailable",
             Self::ShuttingDown => "shutting-down",
+            Self::Killed => "killed",
+            Self::RecordingFailed => "recording-failed",
+            Self::Interrupted => "interrupted",
             Self::ProtocolError => "protocol-error",
             Self::InternalFault => "internal-fault",
         }

@@ -8,6 +8,8 @@ mod destination;
 mod ending;
 mod identity;
 mod ids;
+mod node;
+mod recording;
 mod server_address;
 mod target;
 
@@ -15,6 +17,8 @@ pub use action::{Action, ActionKind};
 pub use destination::Destination;
 pub use ending::{Ending, Exit};
 pub use identity::{AuthMethod, CertificateFacts, Fingerprint, Identity, NameError, UserName};
-pub use ids::{ChannelNumber, ConnectionId, SessionId};
+pub use ids::{ChannelNumber, ConnectionId, RecordingId, SessionId};
+pub use node::NodeName;
+pub use recording::RecordMode;
 pub use server_address::{ServerAddress, ServerAddressError};
 pub use target::{InstanceId, Login, Target, TargetRef, TargetRefError};

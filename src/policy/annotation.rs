@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::permit::Limits;
 use super::rule::Effect;
-use crate::domain::Login;
+use crate::domain::{Login, RecordMode};
 
 /// The longest limit that means anything, in hours: a leap year.
 const LIMIT_HOURS_MAX: i64 = 366 * 24;
@@ -33,25 +33,33 @@ impl Annotations {
         match name {
             "id" => self.id = Some(rule_id(value)?),
             "description" => self.description = Some(value.to_owned()),
-            "max_session" | "idle" | "login" if effect == Effect::Forbid => {
+            "max_session" | "idle" | "login" | "record" | "keyboard" | "output" | "watched"
+                if effect == Effect::Forbid =>
+            {
                 return Err(complaint(
                     format!("`@{name}` has no meaning on a `forbid` rule"),
-                    "a `forbid` rule may have @id and @description; limits and logins belong to `permit` rules",
+                    "a `forbid` rule may have @id and @description; everything else belongs to `permit` rules",
                 ));
             }
             "max_session" => self.limits.max_session = Some(limit(name, value)?),
             "idle" => self.limits.idle = Some(limit(name, value)?),
             "login" => self.preferred_logins = logins(value)?,
             "record" => {
-                return Err(complaint(
-                    "`@record` asks for a recording, and this version records nothing".to_owned(),
-                    "remove it: a rule that promises a recording which is not made would mislead its auditor",
-                ));
+                let mode = RecordMode::parse(value).ok_or_else(|| {
+                    complaint(
+                        format!("`@record(\"{}\")` is not a way to record", value.escape_debug()),
+                        "write \"required\", \"best_effort\" or \"off\"",
+                    )
+                })?;
+                self.limits.record = Some(mode);
             }
+            "keyboard" => self.limits.keyboard = duty(name, value, "on")?,
+            "output" => self.limits.keep_output = duty(name, value, "keep")?,
+            "watched" => self.limits.tell_watched = duty(name, value, "told")?,
             _ => {
                 return Err(complaint(
                     format!("unknown annotation `@{name}`"),
-                    "known annotations are @id, @description, @max_session, @idle and @login",
+                    "known annotations are @id, @description, @max_session, @idle, @login, @record, @keyboard, @output and @watched",
                 ));
             }
         }
@@ -61,6 +69,17 @@ impl Annotations {
 
 fn complaint(message: String, hint: &str) -> Complaint {
     Complaint { message, hint: hint.to_owned() }
+}
+
+/// An annotation that has one value, and does nothing where it is not there.
+fn duty(name: &str, value: &str, only: &str) -> Result<bool, Complaint> {
+    if value == only {
+        return Ok(true);
+    }
+    Err(Complaint {
+        message: format!("`@{name}(\"{}\")` means nothing", value.escape_debug()),
+        hint: format!("write @{name}(\"{only}\"), or leave it out"),
+    })
 }
 
 fn rule_id(value: &str) -> Result<String, Complaint> {

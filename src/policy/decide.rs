@@ -1,7 +1,6 @@
 //! The decisions: Cedar's answer with our ids, limits and reasons.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use cedar_policy::{Authorizer, Decision, Request};
 
@@ -34,10 +33,7 @@ impl Verdict<'_> {
 
     /// The tightest limits of the deciding rules.
     pub(super) fn limits(&self) -> Limits {
-        let tightest = |limit: fn(&Limits) -> Option<Duration>| {
-            self.rules.iter().filter_map(|rule| limit(&rule.limits)).min()
-        };
-        Limits { max_session: tightest(|limits| limits.max_session), idle: tightest(|limits| limits.idle) }
+        self.rules.iter().fold(Limits::default(), |limits, rule| limits.and(&rule.limits))
     }
 
     pub(super) fn refusal_reason(&self) -> RefusalReason {

@@ -342,7 +342,13 @@ fn write_particulars(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
         Action::LocalSocket { path } | Action::RemoteSocket { path } => {
             write!(f, " `{}`", path.escape_debug())
         }
-        Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => Ok(()),
+        Action::Shell
+        | Action::Sftp
+        | Action::Tunnel
+        | Action::Agent
+        | Action::X11
+        | Action::Watch
+        | Action::Kill => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The facts of a question in Cedar's terms; the code that must agree with `config/schema.cedarschema`.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression, Schema,
@@ -12,6 +12,9 @@ use crate::domain::{Action, ActionKind, Destination, Identity, Login, Target};
 
 /// The schema that every policy is validated against.
 pub const SCHEMA_TEXT: &str = include_str!("../../config/schema.cedarschema");
+
+/// The id of the record in policies.
+const RECORD: &str = "record";
 
 /// A question could not be put to Cedar. Such a question is refused.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,7 @@ pub(super) struct Vocabulary {
     group: EntityTypeName,
     instance: EntityTypeName,
     address: EntityTypeName,
+    record: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -51,6 +55,7 @@ impl Vocabulary {
             group: name("Group")?,
             instance: name("Instance")?,
             address: name("PrivateAddress")?,
+            record: name("Record")?,
             action: name("Action")?,
             schema,
         })
@@ -129,7 +134,14 @@ impl<'a> Scene<'a> {
         }
         let id = destination.address.to_canonical().to_string();
         let resource = Vocabulary::uid(&vocabulary.address, &id);
-        let entity = address(resource.clone(), destination.address)?;
+        let entity = no_instance(resource.clone(), &id, destination.address)?;
+        Self::about(vocabulary, identity, resource, entity)
+    }
+
+    /// One person and the record.
+    pub(super) fn of_record(vocabulary: &'a Vocabulary, identity: &'a Identity) -> Result<Self, FactsError> {
+        let resource = Vocabulary::uid(&vocabulary.record, RECORD);
+        let entity = no_instance(resource.clone(), RECORD, Ipv4Addr::UNSPECIFIED.into())?;
         Self::about(vocabulary, identity, resource, entity)
     }
 
@@ -158,6 +170,14 @@ impl<'a> Scene<'a> {
     ) -> Result<Request, FactsError> {
         let uid = self.vocabulary.action_uid(action.kind());
         let context = context(self.identity, login, action, now)?;
+        Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
+            .map_err(FactsError::new)
+    }
+
+    /// The request to read the record.
+    pub(super) fn audit_request(&self, now: Timestamp) -> Result<Request, FactsError> {
+        let uid = self.vocabulary.action_uid(ActionKind::Audit);
+        let context = Context::from_pairs(common("", self.identity, now)).map_err(FactsError::new)?;
         Request::new(self.principal.clone(), uid, self.resource.clone(), context, None)
             .map_err(FactsError::new)
     }
@@ -207,12 +227,7 @@ fn context(
     action: &Action,
     now: Timestamp,
 ) -> Result<Context, FactsError> {
-    let mut pairs = vec![
-        pair("login", string(login.as_str())),
-        pair("client_addr", ip(identity.client_addr)),
-        pair("auth_method", string(identity.auth.name())),
-        pair("time", instant(now)),
-    ];
+    let mut pairs = common(login.as_str(), identity, now).to_vec();
     match action {
         Action::Exec { command } => pairs.push(pair("command", string(command))),
         Action::Subsystem { name } => pairs.push(pair("subsystem", string(name))),
@@ -221,7 +236,13 @@ fn context(
         Action::LocalSocket { path } | Action::RemoteSocket { path } => {
             pairs.push(pair("path", string(path)));
         }
-        Action::Shell | Action::Sftp | Action::Tunnel | Action::Agent | Action::X11 => {}
+        Action::Shell
+        | Action::Sftp
+        | Action::Tunnel
+        | Action::Agent
+        | Action::X11
+        | Action::Watch
+        | Action::Kill => {}
     }
     Context::from_pairs(pairs).map_err(FactsError::new)
 }
@@ -245,21 +266,24 @@ fn destination_context(
         pair("ip", ip(destination.address)),
         pair("port", number(destination.port)),
     ]);
-    Context::from_pairs([
-        pair("login", string("")),
+    let place = pair("destination", place.map_err(FactsError::new)?);
+    Context::from_pairs(common("", identity, now).into_iter().chain([place])).map_err(FactsError::new)
+}
+
+/// What the context of every request says.
+fn common(login: &str, identity: &Identity, now: Timestamp) -> [(String, RestrictedExpression); 4] {
+    [
+        pair("login", string(login)),
         pair("client_addr", ip(identity.client_addr)),
         pair("auth_method", string(identity.auth.name())),
         pair("time", instant(now)),
-        pair("destination", place.map_err(FactsError::new)?),
-    ])
-    .map_err(FactsError::new)
+    ]
 }
 
-/// An address that is no instance's has an instance's attributes all the same, and they are empty: a rule about
+/// What is no instance has an instance's attributes all the same, and they are empty: a rule about
 /// regions or accounts is valid for every resource, and does not hold for this one.
-fn address(uid: EntityUid, address: IpAddr) -> Result<Entity, FactsError> {
-    let mut attributes =
-        vec![pair("id", string(&address.to_canonical().to_string())), pair("private_ip", ip(address))];
+fn no_instance(uid: EntityUid, id: &str, address: IpAddr) -> Result<Entity, FactsError> {
+    let mut attributes = vec![pair("id", string(id)), pair("private_ip", ip(address))];
     let empty = [
         "account",
         "account_alias",
@@ -300,7 +324,7 @@ fn instant(now: Timestamp) -> RestrictedExpression {
 /// A port that no rule is likely to single out.
 pub(super) const ANY_PORT: u16 = 50_505;
 
-/// One action of each kind, with nothing particular in it; nothing for `connect`, which is about no login.
+/// One action of each kind, with nothing particular in it; nothing for `connect` and `audit`, which are about no login.
 pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
     Some(match kind {
         ActionKind::Shell => Action::Shell,
@@ -314,6 +338,8 @@ pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
         ActionKind::RemoteSocket => Action::RemoteSocket { path: String::new() },
         ActionKind::Agent => Action::Agent,
         ActionKind::X11 => Action::X11,
-        ActionKind::Connect => return None,
+        ActionKind::Watch => Action::Watch,
+        ActionKind::Kill => Action::Kill,
+        ActionKind::Connect | ActionKind::Audit => return None,
     })
 }

@@ -16,6 +16,7 @@ mod explain;
 mod facts;
 mod lexer;
 mod named;
+mod oversight;
 mod parse;
 mod permit;
 mod reach;

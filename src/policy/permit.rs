@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Action, Identity, Login, Target};
+use crate::domain::{Action, Identity, Login, RecordMode, Target};
 
 /// The id of a rule: its `@id("…")` annotation, else the file's name and its place in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -35,7 +35,7 @@ pub struct Question<'a> {
     pub now: Timestamp,
 }
 
-/// Limits that the permitting rules set; where several do, the tightest.
+/// Limits and duties that the permitting rules set; where several do, the tightest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Limits {
     /// The longest a session may last (`@max_session`); in JSON `max_session_ms`.
@@ -44,6 +44,33 @@ pub struct Limits {
     /// The longest a session may say nothing in either direction (`@idle`); in JSON `idle_ms`.
     #[serde(rename = "idle_ms", serialize_with = "milliseconds")]
     pub idle: Option<Duration>,
+    /// Whether what is done is recorded (`@record`); where no rule says, the configuration does.
+    pub record: Option<RecordMode>,
+    /// Whether what is typed on a terminal is recorded as well (`@keyboard`); it holds passwords.
+    pub keyboard: bool,
+    /// Whether the first part of what a command says is kept (`@output`).
+    pub keep_output: bool,
+    /// Whether somebody who is watched is told so (`@watched`).
+    pub tell_watched: bool,
+}
+
+impl Limits {
+    /// What holds where both these and others do: the tighter of each.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let tighter = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        };
+        Self {
+            max_session: tighter(self.max_session, other.max_session),
+            idle: tighter(self.idle, other.idle),
+            record: self.record.max(other.record),
+            keyboard: self.keyboard || other.keyboard,
+            keep_output: self.keep_output || other.keep_output,
+            tell_watched: self.tell_watched || other.tell_watched,
+        }
+    }
 }
 
 #[expect(clippy::ref_option, reason = "serde hands a reference to the field")]

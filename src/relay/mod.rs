@@ -15,9 +15,11 @@ mod hold;
 mod outcome;
 mod pump;
 mod stream;
+mod witness;
 
 pub use forward::join;
 pub use hold::{Hold, Loan};
 pub use outcome::{Activity, Outcome};
 pub use pump::{Stop, run};
 pub use stream::pipe;
+pub use witness::Witness;

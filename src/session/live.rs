@@ -154,8 +154,7 @@ impl Live {
     /// Another permit is used on this session: the tightest limits hold.
     pub(super) fn tighten(&self, limits: &Limits) {
         let mut held = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        held.max_session = tightest(held.max_session, limits.max_session);
-        held.idle = tightest(held.idle, limits.idle);
+        *held = held.and(limits);
     }
 
     /// A program's channel is over.

@@ -246,7 +246,10 @@ fn said_about(outcome: &Outcome) -> Option<&'static str> {
         Ending::Idle => Some(sentences::IDLE),
         Ending::ShuttingDown => Some(sentences::SHUTTING_DOWN),
         Ending::AuditUnavailable => Some(sentences::AUDIT_UNAVAILABLE),
+        Ending::Killed => Some(sentences::KILLED),
+        Ending::RecordingFailed => Some(sentences::RECORDING_FAILED),
         Ending::TargetLeft
+        | Ending::Interrupted
         | Ending::Refused
         | Ending::UpstreamFailed
         | Ending::ProtocolError

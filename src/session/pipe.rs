@@ -42,7 +42,10 @@ pub(super) fn detail(ending: Ending) -> Option<&'static str> {
         Ending::MaxSession => Some(sentences::MAX_SESSION),
         Ending::Idle => Some(sentences::IDLE),
         Ending::ShuttingDown => Some(sentences::SHUTTING_DOWN),
+        Ending::Killed => Some(sentences::KILLED),
+        Ending::RecordingFailed => Some(sentences::RECORDING_FAILED),
         Ending::Finished
+        | Ending::Interrupted
         | Ending::ClientLeft
         | Ending::TargetLeft
         | Ending::Refused

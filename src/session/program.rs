@@ -8,8 +8,8 @@ use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
 use super::visit::Visit;
 use super::{Services, sentences};
-use crate::audit::{Event, ExitFacts};
-use crate::domain::Ending;
+use crate::audit::{ContentFacts, Event, ExitFacts, RecordFacts};
+use crate::domain::{Ending, RecordMode};
 use crate::relay::{self, Hold, Loan, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
@@ -99,6 +99,7 @@ async fn start(
         channel: number,
         action: prelude.facts.clone(),
         pty: prelude.pty.as_ref().map(|(_, facts)| facts.clone()),
+        record: RecordFacts { record: RecordMode::Off, recording: None },
     };
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
@@ -117,6 +118,8 @@ async fn start(
         exit: ExitFacts::from(outcome.exit.as_ref()),
         bytes_to_target: outcome.bytes_to_target,
         bytes_to_client: outcome.bytes_to_client,
+        content: ContentFacts::default(),
+        recording: None,
         ending: outcome.ending,
         duration: begun.elapsed(),
     };

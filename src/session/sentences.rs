@@ -5,6 +5,9 @@ use crate::credential::NotPushable;
 use crate::domain::{ActionKind, Login, Target, TargetRef, UserName};
 
 pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
+pub(super) const KILLED: &str =
+    "this session was ended by somebody who may do so; ask whoever runs drawbridge if you did not expect it.";
+pub(super) const RECORDING_FAILED: &str = "this session has to be recorded, and that is not possible any more, so it has ended; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
     "this session has reached the longest time that policy allows; connect again to go on.";
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
@@ -72,6 +75,9 @@ pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> Strin
         ActionKind::Agent => "use your key agent",
         ActionKind::X11 => "use your display",
         ActionKind::Connect => "connect",
+        ActionKind::Watch => "watch sessions",
+        ActionKind::Kill => "end sessions",
+        ActionKind::Audit => "read the record",
     };
     format!(
         "policy does not let you {what} on {} as \"{login}\"; ask whoever manages your access if you need to.",

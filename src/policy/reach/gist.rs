@@ -48,7 +48,7 @@ pub(super) struct Kinds(u16);
 
 impl Kinds {
     pub(super) fn one(kind: ActionKind) -> Self {
-        let place = ActionKind::ALL.iter().position(|other| *other == kind).unwrap_or_default();
+        let place = ActionKind::WORK.iter().position(|other| *other == kind).unwrap_or_default();
         Self(1 << place)
     }
 
@@ -65,7 +65,7 @@ impl Kinds {
     }
 
     pub(super) fn list(self) -> Vec<ActionKind> {
-        ActionKind::ALL.into_iter().filter(|kind| self.overlap(Self::one(*kind))).collect()
+        ActionKind::WORK.into_iter().filter(|kind| self.overlap(Self::one(*kind))).collect()
     }
 }
 
@@ -116,7 +116,7 @@ impl Reading {
     ) -> Gist {
         let actions = policy.action_constraint();
         let in_scope = |kind: &ActionKind| applies(vocabulary, &actions, *kind);
-        let kinds = ActionKind::ALL.into_iter().filter(in_scope).map(Kinds::one);
+        let kinds = ActionKind::WORK.into_iter().filter(in_scope).map(Kinds::one);
         let formula = self.formula_of(vocabulary, policy);
         let mut atoms = Vec::new();
         formula.collect(&mut atoms);

@@ -50,7 +50,7 @@ pub struct Reach {
     /// `connect` is permitted, which is about no login.
     pub logins: Vec<Login>,
     /// The kinds of action that are permitted as some login, and `connect` where the bastion may connect to some
-    /// port; in the order of [`ActionKind::ALL`], never empty.
+    /// port; in the order of [`ActionKind::WORK`], never empty.
     pub actions: Vec<ActionKind>,
 }
 

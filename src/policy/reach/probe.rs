@@ -71,14 +71,16 @@ fn of_action(action: &Action, wanted: Particular) -> Value<'_> {
         | Action::LocalSocket { .. }
         | Action::RemoteSocket { .. }
         | Action::Agent
-        | Action::X11 => Value::Missing,
+        | Action::X11
+        | Action::Watch
+        | Action::Kill => Value::Missing,
     }
 }
 
 /// The things to try where these rules are the ones that matter.
 pub(super) fn probes(rules: &[&Rule]) -> Vec<Probe> {
     let mut probes: Vec<Probe> =
-        ActionKind::ALL.into_iter().filter_map(plain_action).map(Probe::Act).collect();
+        ActionKind::WORK.into_iter().filter_map(plain_action).map(Probe::Act).collect();
     probes.push(Probe::Connect { host: String::new(), port: ANY_PORT });
     let named = || rules.iter().map(|rule| &rule.named);
     probes.extend(some(named().flat_map(|named| &named.commands), |command| {

@@ -32,12 +32,14 @@ pub(super) struct Case {
 enum Asked {
     Action { target: Arc<Target>, login: Login, action: Action },
     Connect(Destination),
+    Audit,
 }
 
 /// What someone does, whichever machine it turns out to be about.
 enum Doing {
     Action(Action),
     Connect { host: String, port: u16 },
+    Audit,
 }
 
 impl Case {
@@ -62,7 +64,7 @@ impl Case {
                 let instance = target.clone().filter(|_| target_is_named);
                 destination(host, *port, raw.address, instance).map_err(&mut note).ok()
             }
-            Some(Doing::Action(_)) | None => None,
+            Some(Doing::Action(_) | Doing::Audit) | None => None,
         };
         let expect =
             raw.expect.ok_or("the case does not say what it expects; add expect = \"permit\" or \"refuse\"");
@@ -78,6 +80,7 @@ impl Case {
                         Asked::Action { target: Arc::new(target?), login: login?, action }
                     }
                     Doing::Connect { .. } => Asked::Connect(destination?),
+                    Doing::Audit => Asked::Audit,
                 },
                 now: now?,
                 expect: expect?,
@@ -95,6 +98,7 @@ impl Case {
                 let question = Question { identity, target, login, action, now: *now };
                 policy.decide(&question).map(|permit| permit.rules().to_vec())
             }
+            Asked::Audit => policy.decide_audit(identity, *now),
             Asked::Connect(destination) => {
                 let question = ConnectQuestion { identity, destination, now: *now };
                 policy.decide_connect(&question).map(|permit| permit.rules().to_vec())
@@ -124,6 +128,7 @@ impl Case {
                 Asked::Action { target, login, action } => {
                     format!("{user}, {} on {} as {login}", action.kind(), target.display_name())
                 }
+                Asked::Audit => format!("{user}, {}", ActionKind::Audit),
                 Asked::Connect(to) => format!("{user}, {} to {}:{}", ActionKind::Connect, to.host, to.port),
             }
         })
@@ -151,7 +156,7 @@ fn user(
 fn kind(raw: &RawCase) -> Result<ActionKind, String> {
     if let Some(name) = &raw.action {
         return ActionKind::parse(name).ok_or_else(|| {
-            let known = ActionKind::ALL.map(ActionKind::name).join(", ");
+            let known = ActionKind::names();
             format!("there is no action `{name}`; the actions are {known}")
         });
     }
@@ -178,6 +183,9 @@ fn doing(kind: ActionKind, raw: &RawCase) -> Result<Doing, String> {
             Action::Subsystem { name: raw.subsystem.clone().unwrap_or_else(|| "netconf".to_owned()) }
         }
         ActionKind::Tunnel => Action::Tunnel,
+        ActionKind::Watch => Action::Watch,
+        ActionKind::Kill => Action::Kill,
+        ActionKind::Audit => return Ok(Doing::Audit),
         ActionKind::Agent => Action::Agent,
         ActionKind::X11 => Action::X11,
         ActionKind::LocalForward => {

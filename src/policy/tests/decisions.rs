@@ -48,7 +48,7 @@ fn a_permit_carries_what_was_asked_and_which_rules_allowed_it() {
 fn every_kind_of_action_is_in_its_group_and_nothing_but_itself() {
     let group = |name: &str| policy(&format!(r#"permit (principal, action in Action::"{name}", resource);"#));
     let (session, forward) = (group("session"), group("forward"));
-    for kind in ActionKind::ALL {
+    for kind in ActionKind::WORK {
         let Some(action) = plain_action(kind) else { continue };
         let of_session =
             matches!(kind, ActionKind::Shell | ActionKind::Exec | ActionKind::Sftp | ActionKind::Subsystem);
@@ -62,7 +62,7 @@ fn every_kind_of_action_is_in_its_group_and_nothing_but_itself() {
         assert_eq!(asks(alice(), action.clone()).of(&session).is_ok(), of_session, "{kind}");
         assert_eq!(asks(alice(), action).of(&forward).is_ok(), of_forward, "{kind}");
         let one = policy(&format!(r#"permit (principal, action == Action::"{kind}", resource);"#));
-        for other in ActionKind::ALL.into_iter().filter_map(plain_action) {
+        for other in ActionKind::WORK.into_iter().filter_map(plain_action) {
             let is_it = kind == other.kind();
             assert_eq!(asks(alice(), other.clone()).of(&one).is_ok(), is_it, "{kind} {other:?}");
         }
@@ -166,7 +166,11 @@ fn limits_are_the_tightest_of_the_rules_that_decided() {
         "#,
     );
     let permit = asks(alice(), Action::Shell).of(&policy).expect("a permit");
-    let limits = Limits { max_session: Some(Duration::from_hours(1)), idle: Some(Duration::from_mins(15)) };
+    let limits = Limits {
+        max_session: Some(Duration::from_hours(1)),
+        idle: Some(Duration::from_mins(15)),
+        ..Limits::default()
+    };
     assert_eq!(*permit.limits(), limits);
 }
 
@@ -381,4 +385,35 @@ proptest! {
             prop_assert!(context.validate(&vocabulary.schema, &uid).is_ok());
         }
     }
+}
+
+#[test]
+fn oversight_is_granted_by_name_and_reaches_no_machine() {
+    let rules = policy(
+        r#"permit (principal, action == Action::"audit", resource);
+           permit (principal, action == Action::"watch", resource) when { context.login != "root" };"#,
+    );
+    let identity = alice();
+    assert!(rules.decide_audit(&identity, noon()).is_ok());
+    assert!(asks(alice(), Action::Watch).of(&rules).is_ok());
+    for action in [Action::Kill, Action::Shell] {
+        assert!(asks(alice(), action.clone()).of(&rules).is_err(), "{action:?}");
+    }
+    let of_machines = policy(r#"permit (principal, action in Action::"session", resource);"#);
+    assert!(of_machines.decide_audit(&identity, noon()).is_err());
+    let everything = policy("permit (principal, action, resource) when { resource.region != \"mars\" };");
+    assert!(everything.decide_audit(&identity, noon()).is_ok());
+}
+
+#[test]
+fn of_several_duties_the_strictest_holds() {
+    let rules = policy(
+        r#"@record("off") permit (principal, action, resource);
+           @record("required") @keyboard("on") permit (principal, action, resource);
+           @output("keep") @watched("told") permit (principal, action, resource);"#,
+    );
+    let permit = asks(alice(), Action::Shell).of(&rules).expect("permitted");
+    let limits = permit.limits();
+    assert_eq!(limits.record, Some(crate::domain::RecordMode::Required));
+    assert!(limits.keyboard && limits.keep_output && limits.tell_watched);
 }

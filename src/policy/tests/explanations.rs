@@ -147,7 +147,10 @@ fn limits_are_milliseconds_for_programs() {
         serde_json::to_value(explanation.outcome).expect("json"),
         serde_json::json!({
             "decision": "permitted",
-            "limits": { "max_session_ms": 28_800_000, "idle_ms": 5_400_000 }
+            "limits": {
+                "max_session_ms": 28_800_000, "idle_ms": 5_400_000,
+                "record": null, "keyboard": false, "keep_output": false, "tell_watched": false
+            }
         })
     );
 }

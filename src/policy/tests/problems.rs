@@ -104,7 +104,7 @@ fn an_unknown_annotation() {
         problems("// first\n\n  @id(\"a\")\n  @max_sesion(\"8h\")\n  permit (principal, action, resource);"),
         @r"
     policy.cedar:4:3: unknown annotation `@max_sesion`
-        hint: known annotations are @id, @description, @max_session, @idle and @login
+        hint: known annotations are @id, @description, @max_session, @idle, @login, @record, @keyboard, @output and @watched
     "
     );
 }
@@ -142,18 +142,25 @@ fn an_annotation_is_found_where_it_stands_and_not_where_it_is_mentioned() {
 }
 
 #[test]
-fn recording_that_is_not_built() {
-    assert_snapshot!(problems("@record(\"required\") permit (principal, action, resource);"), @r"
-    policy.cedar:1:1: `@record` asks for a recording, and this version records nothing
-        hint: remove it: a rule that promises a recording which is not made would mislead its auditor
-    ");
+fn duties_have_a_closed_list_of_values() {
+    let rules = "@record(\"always\") permit (principal, action, resource);
+        @keyboard(\"yes\") permit (principal, action, resource);
+        @watched(\"told\") forbid (principal, action, resource);";
+    assert_snapshot!(problems(rules), @r#"
+    policy.cedar:1:1: `@record("always")` is not a way to record
+        hint: write "required", "best_effort" or "off"
+    policy.cedar:2:9: `@keyboard("yes")` means nothing
+        hint: write @keyboard("on"), or leave it out
+    policy.cedar:3:9: `@watched` has no meaning on a `forbid` rule
+        hint: a `forbid` rule may have @id and @description; everything else belongs to `permit` rules
+    "#);
 }
 
 #[test]
 fn limits_on_a_forbid_rule() {
     assert_snapshot!(problems("@idle(\"15m\") forbid (principal, action, resource);"), @r"
     policy.cedar:1:1: `@idle` has no meaning on a `forbid` rule
-        hint: a `forbid` rule may have @id and @description; limits and logins belong to `permit` rules
+        hint: a `forbid` rule may have @id and @description; everything else belongs to `permit` rules
     ");
 }
 
@@ -194,7 +201,7 @@ fn mistakes_of_every_kind_are_listed_at_once_and_in_order() {
     policy.cedar:2:58: for policy `policy.cedar#2`, attribute `age` on entity type `User` not found: `principal.age`
         hint: did you mean `name`?
     policy.cedar:3:14: unknown annotation `@recrod`
-        hint: known annotations are @id, @description, @max_session, @idle and @login
+        hint: known annotations are @id, @description, @max_session, @idle, @login, @record, @keyboard, @output and @watched
     "#
     );
 }
