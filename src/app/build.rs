@@ -16,7 +16,7 @@ use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::reload::Reloadable;
-use crate::session::{Gateway, Services, Settings};
+use crate::session::{Gateway, Roster, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -109,6 +109,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         inventory,
         connector,
         gateway: Gateway::new(&config.server.listen),
+        roster: Roster::default(),
         log,
         clock,
         host_key,

@@ -361,10 +361,11 @@ pub enum Event {
     },
     /// Somebody sees another one's session as it goes on.
     SessionWatched {
-        /// Who watches.
-        user: UserName,
+        /// Who watches: a user, or `operator` where it is done on a node's command line.
+        by: Text,
         /// The address that they watch from.
-        client_addr: IpAddr,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_addr: Option<IpAddr>,
         /// The session that is watched.
         watched: SessionId,
         /// Whether the one who is watched is told.

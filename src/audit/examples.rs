@@ -489,8 +489,8 @@ fn files() -> Vec<Event> {
 fn oversight() -> Vec<Event> {
     vec![
         Event::SessionWatched {
-            user: alice(),
-            client_addr: CLIENT,
+            by: "alice".into(),
+            client_addr: Some(CLIENT),
             watched: SessionId::fixed(2),
             told: true,
         },

@@ -23,11 +23,13 @@ mod house;
 mod jump;
 mod live;
 mod menu;
+mod oversight;
 mod passthrough;
 mod pipe;
 mod prelude;
 mod program;
 mod resolve;
+mod roster;
 mod sentences;
 mod story;
 #[cfg(test)]
@@ -51,6 +53,8 @@ use crate::upstream::Connector;
 
 pub use client::serve;
 pub use gateway::Gateway;
+pub use oversight::{Order, OrderKind, Orders, obey};
+pub use roster::Roster;
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,8 @@ pub struct Services {
     pub connector: Connector,
     /// What the bastion connects to itself.
     pub gateway: Gateway,
+    /// The sessions that are in use.
+    pub roster: Roster,
     /// The audit trail.
     pub log: Log,
     /// The time.

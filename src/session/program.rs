@@ -1,11 +1,15 @@
 //! One session channel: what is asked for, whether it may be, the program, and how it ended.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
+use super::roster::Notice;
 use super::visit::Visit;
 use super::{Services, sentences};
 use crate::audit::{ContentFacts, Event, ExitFacts, RecordFacts};
@@ -104,7 +108,10 @@ async fn start(
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
     let outcome = if launch(client, &target, prelude, &beside).await {
-        relay::run(client, &target, &live.activity, live.stop(), hold).await
+        tokio::select! {
+            outcome = relay::run(client, &target, &live.activity, live.stop(), hold) => outcome,
+            never = tell(client, prelude, live.notices()) => match never {},
+        }
     } else {
         let outcome = not_started(client);
         if matches!(hold, Hold::Whole) {
@@ -126,6 +133,24 @@ async fn start(
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = live.story.tell(ended).await;
     Ok(outcome)
+}
+
+/// Tells whoever sits at a terminal what concerns them, while their program runs.
+async fn tell(client: &Channel, prelude: &Prelude, mut notices: watch::Receiver<Notice>) -> Infallible {
+    if prelude.pty.is_none() {
+        return pending().await;
+    }
+    loop {
+        let sentence = notices.borrow_and_update().sentence().map(str::to_owned);
+        if let Some(sentence) = sentence {
+            let text = Bytes::from(format!("\r\ndrawbridge: {sentence}\r\n"));
+            // A client that does not read will not read this either.
+            let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
+        }
+        if notices.changed().await.is_err() {
+            return pending().await;
+        }
+    }
 }
 
 /// Nothing runs: the client did not wait for it, or the target would not.
