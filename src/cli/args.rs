@@ -91,6 +91,7 @@ pub enum Command {
         question: SshConfigArgs,
     },
     /// List, show, watch or end sessions
+    #[command(arg_required_else_help = true)]
     Sessions {
         /// Where the record is, and who asks.
         #[command(flatten)]

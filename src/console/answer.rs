@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 use super::stage::Live;
-use crate::audit::Event;
 
 /// How a command went; its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +33,6 @@ impl Verdict {
 pub struct Answer {
     /// How it went; of an answer that is [`Live`], as far as is known before it is given.
     pub verdict: Verdict,
-    /// What has to be on record before anything of this is given, beside the command itself.
-    pub on_record: Vec<Event>,
     /// Standard output. Each piece is small; none is kept.
     pub output: Box<dyn Iterator<Item = String> + Send>,
     /// What is given as it comes about.
@@ -49,7 +46,6 @@ impl Answer {
     pub fn yes(output: impl Iterator<Item = String> + Send + 'static) -> Self {
         Self {
             verdict: Verdict::Yes,
-            on_record: Vec::new(),
             output: Box::new(output),
             live: None,
             complaint: String::new(),
@@ -60,13 +56,6 @@ impl Answer {
     #[must_use]
     pub fn live(live: Live) -> Self {
         Self { live: Some(live), ..Self::text(String::new()) }
-    }
-
-    /// The same answer, given only once that event is on record.
-    #[must_use]
-    pub fn after(mut self, event: Event) -> Self {
-        self.on_record.push(event);
-        self
     }
 
     /// An answer that is one text.

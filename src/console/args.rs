@@ -47,6 +47,7 @@ pub enum Command {
     /// A block for ~/.ssh/config, so that `ssh INSTANCE` will do
     SshConfig(SshConfigArgs),
     /// List, show, watch or end sessions: yours, or what you may audit, watch and end
+    #[command(arg_required_else_help = true, subcommand_value_name = "COMMAND")]
     Sessions {
         /// What.
         #[command(subcommand)]

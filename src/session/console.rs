@@ -90,17 +90,15 @@ impl Reception<'_> {
             let sentence = entrance::withdrawn(self.story, &prelude.start.name).await;
             return program::deny(&channel, prelude, &sentence).await;
         };
-        let mut answer = self.answer(identity, line).await;
+        let answer = self.answer(identity, line).await;
         let event = Event::ConsoleCommand {
             user: self.guest.identity.user.clone(),
             client_addr: self.guest.identity.client_addr,
             command: CommandLine::from_bytes(line),
             exit_status: answer.verdict.code().into(),
         };
-        for event in std::iter::once(event).chain(std::mem::take(&mut answer.on_record)) {
-            if self.story.record(event).await.is_err() {
-                return program::deny(&channel, prelude, sentences::AUDIT_UNAVAILABLE).await;
-            }
+        if self.story.record(event).await.is_err() {
+            return program::deny(&channel, prelude, sentences::AUDIT_UNAVAILABLE).await;
         }
         if prelude.start.want_reply {
             channel.reply(true);
@@ -127,6 +125,7 @@ impl Reception<'_> {
             now: services.clock.now(),
             address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
             host_ca: services.host_ca.public_line(),
+            archive: None,
         };
         desk.answer(command).await
     }
@@ -180,7 +179,7 @@ async fn deliver(
     shutdown: &CancellationToken,
 ) -> Result<(), Closed> {
     let on_terminal = terminal.is_some();
-    let Answer { mut verdict, output, live, complaint, on_record: _ } = answer;
+    let Answer { mut verdict, output, live, complaint } = answer;
     let mut batch = String::new();
     for piece in output {
         batch.push_str(&lines(piece, on_terminal));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub(super) use replay::{Options, replay};
-pub(super) use watch::watch;
+pub(super) use watch::{size, watch};
 
 /// What the keys of `replay` do, for its help.
 pub(crate) const KEYS_HELP: &str = "\
@@ -45,7 +45,7 @@ pub(super) enum Sight {
 pub(super) type Reel = mpsc::Receiver<Result<Frame, String>>;
 
 /// How many frames are read ahead.
-pub(super) const FRAMES_AHEAD: usize = 64;
+pub(super) const FRAMES_AHEAD: usize = 16;
 
 /// Reads a recording from its beginning, again and again.
 pub(super) type Film = Arc<dyn Fn() -> Reel + Send + Sync>;

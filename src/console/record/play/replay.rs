@@ -39,6 +39,8 @@ struct Player<'s> {
     pace: Pace,
     idle_limit: Option<Duration>,
     rush: Rush,
+    /// Up to where it was shown.
+    shown: Duration,
     batch: BytesMut,
 }
 
@@ -50,8 +52,12 @@ enum Then {
     Leave,
 }
 
-/// Replays to the end, or until whoever looks on leaves; the terminal is in order afterwards.
-pub(in super::super) async fn replay(stage: &mut Stage, film: &Film, options: Options) -> Result<Over, Left> {
+/// Replays to the end, or until whoever looks on leaves; the terminal is in order afterwards. Says where it ended, too.
+pub(in super::super) async fn replay(
+    stage: &mut Stage,
+    film: &Film,
+    options: Options,
+) -> Result<(Over, Duration), Left> {
     let mut player = Player {
         reel: film(),
         stage,
@@ -60,12 +66,14 @@ pub(in super::super) async fn replay(stage: &mut Stage, film: &Film, options: Op
         pace: Pace::new(options.speed, Instant::now()),
         idle_limit: options.idle_limit,
         rush: if options.start.is_zero() { Rush::No } else { Rush::To(options.start) },
+        shown: Duration::ZERO,
         batch: BytesMut::new(),
     };
     let over = player.run().await?;
     player.flush().await?;
+    let place = if over == Over::Enough { player.pace.place(Instant::now()) } else { player.shown };
     stage.show(Bytes::from_static(ORDER)).await?;
-    Ok(over)
+    Ok((over, place))
 }
 
 impl Player<'_> {
@@ -179,6 +187,7 @@ impl Player<'_> {
     }
 
     async fn show(&mut self, frame: Frame) -> Result<(), Left> {
+        self.shown = frame.at;
         match frame.what {
             Sight::Output(bytes) => self.batch.extend_from_slice(&bytes),
             // The reader's terminal keeps its size.

@@ -118,7 +118,7 @@ fn allowed(line: &Line) -> String {
     let time = |path: &str| line.number(path).map(std::time::Duration::from_millis).map(friendly);
     limits.extend(time("limits.max_session_ms").map(|most| format!("for {most} at most")));
     limits.extend(time("limits.idle_ms").map(|most| format!("idle for {most} at most")));
-    limits.extend(line.text("limits.record").map(|mode| format!("recording {}", mode.replace('_', " "))));
+    limits.extend(line.text("limits.record").map(|mode| format!("recording {}", mode.replace('-', " "))));
     let on = |path: &str, words: &str| (line.flag(path) == Some(true)).then(|| words.to_owned());
     limits.extend(on("limits.keyboard", "the keyboard recorded too"));
     limits.extend(on("limits.tell_watched", "told when watched"));

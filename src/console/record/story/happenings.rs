@@ -33,19 +33,18 @@ pub(super) fn told(line: &Line, rules: &[String]) -> Option<String> {
         "recording-failed" => {
             format!("the recording broke ({}){}", line.text("mode").unwrap_or_default(), detail(line))
         }
-        "session-watched" => format!("{} looked on", somebody(line)),
+        "session-watched" => {
+            let from = line.text("client_addr").map(|from| format!(" from {from}")).unwrap_or_default();
+            let told = if line.flag("told") == Some(true) { ", and they were told" } else { "" };
+            format!("{}{from} looked on{told}", line.text("by").unwrap_or_default())
+        }
         "kill-ordered" => {
             let reason = line.text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("{} ordered it to end{reason}", somebody(line))
+            format!("{} ordered it to end{reason}", line.text("by").unwrap_or_default())
         }
         _ => return None,
     };
     Some(text)
-}
-
-fn somebody(line: &Line) -> String {
-    let from = line.text("client_addr").map(|from| format!(" from {from}")).unwrap_or_default();
-    format!("{}{from}", line.text("user").unwrap_or_else(|| "an operator".to_owned()))
 }
 
 fn by(rules: &[String]) -> String {
@@ -138,12 +137,12 @@ fn file(line: &Line) -> String {
         line.text("path").unwrap_or_default()
     );
     let mut add = |part: Option<String>| text.extend(part);
-    add(line.text("new_path").map(|path| format!(" to {path}")));
-    add(line.text("mode").or(line.number("mode").map(|mode| format!("{mode:o}"))).map(|mode| format!(", mode {mode}")));
+    add(line.text("other_path").map(|path| format!(" to {path}")));
+    add(line.text("mode").map(|mode| format!(", mode {mode}")));
     add(line.number("bytes").map(|size| format!(", {}", bytes(size))));
     add(line.text("sha256").map(|hash| format!(", SHA-256 {hash}")));
     add(line.number("from").filter(|from| *from > 0).map(|from| format!(", from byte {from} on")));
-    add((line.flag("sequential") == Some(false)).then(|| ", in pieces".to_owned()));
+    add((line.flag("out_of_order") == Some(true)).then(|| ", not from front to back".to_owned()));
     add(line.text("result").filter(|result| result != "ok").map(|result| format!(": {result}")));
     add(line.text("detail").map(|detail| format!(" ({detail})")));
     text
