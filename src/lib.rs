@@ -24,6 +24,7 @@ pub mod menu;
 pub mod policy;
 pub mod problem;
 pub mod reachable;
+pub mod record;
 pub mod relay;
 pub mod reload;
 pub mod session;

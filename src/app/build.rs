@@ -15,6 +15,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
 use crate::problem::Problem;
+use crate::record::{self, Recorders};
 use crate::reload::Reloadable;
 use crate::session::{Gateway, Roster, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
@@ -95,6 +96,10 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         },
         Arc::clone(&clock),
     )?;
+    let recorders = Recorders::start(record::Settings {
+        spool: config.recording.dir.clone(),
+        default_mode: config.recording.default,
+    })?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
@@ -109,6 +114,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         inventory,
         connector,
         gateway: Gateway::new(&config.server.listen),
+        recorders,
         roster: Roster::default(),
         log,
         clock,

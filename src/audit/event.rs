@@ -300,6 +300,13 @@ pub enum Event {
         /// What went wrong.
         detail: Text,
     },
+    /// A recording of an earlier run, which ended without telling, was closed: this is how far it goes.
+    RecordingSalvaged {
+        /// The channel.
+        channel: ChannelNumber,
+        /// The recording.
+        recording: RecordingFacts,
+    },
     /// The target listens for the client, or listens no longer.
     ForwardListening {
         /// Where.
@@ -583,6 +590,7 @@ names! {
     ChannelEnded => "channel-ended",
     FileOperation => "file-operation",
     RecordingFailed => "recording-failed",
+    RecordingSalvaged => "recording-salvaged",
     ForwardListening => "forward-listening",
     ForwardStarted => "forward-started",
     ForwardEnded => "forward-ended",

@@ -408,6 +408,17 @@ fn channels() -> Vec<Event> {
             mode: RecordMode::Required,
             detail: "no space left on device".into(),
         },
+        Event::RecordingSalvaged {
+            channel: ChannelNumber(1),
+            recording: RecordingFacts {
+                id: recording(),
+                format: RecordingFormat::Asciicast,
+                bytes: 5120,
+                compressed_bytes: 1337,
+                sha256: sha256("a recording"),
+                complete: false,
+            },
+        },
     ]
 }
 

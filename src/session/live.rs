@@ -46,6 +46,8 @@ pub(super) struct Live {
     /// Room for channels that the target opens: as many as a client may open.
     pub(super) arrivals: Arc<Semaphore>,
     presence: Presence,
+    /// It has to be recorded, and is not any more.
+    unrecorded: CancellationToken,
     numbers: AtomicU32,
     order: watch::Sender<Option<(Ending, &'static str)>>,
     limits: Mutex<Limits>,
@@ -123,6 +125,7 @@ impl Live {
             features: Features::default(),
             arrivals: Arc::new(Semaphore::new(services.settings.limits.channels_max)),
             presence,
+            unrecorded: CancellationToken::new(),
             numbers: AtomicU32::new(0),
             order: watch::Sender::new(None),
             limits: Mutex::new(limits),
@@ -173,6 +176,11 @@ impl Live {
         }
     }
 
+    /// What had to be recorded was not: the session ends.
+    pub(super) fn not_recorded(&self) {
+        self.unrecorded.cancel();
+    }
+
     /// A forwarded connection is over; how is no matter to the session.
     pub(super) fn count_forward(&self) {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,6 +197,7 @@ impl Live {
             // Shutting down also ends the visit: the cause comes before its consequence.
             biased;
             () = shutdown.cancelled() => Cause::Order(Ending::ShuttingDown, sentences::SHUTTING_DOWN),
+            () = self.unrecorded.cancelled() => Cause::Order(Ending::RecordingFailed, sentences::RECORDING_FAILED),
             () = self.presence.killed() => Cause::Order(Ending::Killed, sentences::KILLED),
             (ending, sentence) = self.out_of_time() => Cause::Order(ending, sentence),
             () = forward::receive(&self) => Cause::TargetLeft,

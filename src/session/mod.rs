@@ -28,6 +28,7 @@ mod passthrough;
 mod pipe;
 mod prelude;
 mod program;
+mod recorded;
 mod resolve;
 mod roster;
 mod sentences;
@@ -45,6 +46,7 @@ use crate::auth::Directory;
 use crate::clock::SharedClock;
 use crate::domain::ServerAddress;
 use crate::policy::Policy;
+use crate::record::Recorders;
 use crate::reload::Reloadable;
 use crate::ssh::{HostKey, Limits, Offer, RekeyPolicy};
 use crate::target::Inventory;
@@ -86,6 +88,8 @@ pub struct Services {
     pub connector: Connector,
     /// What the bastion connects to itself.
     pub gateway: Gateway,
+    /// What records channels.
+    pub recorders: Recorders,
     /// The sessions that are in use.
     pub roster: Roster,
     /// The audit trail.

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 
 use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
+use super::recorded::Recorded;
 use super::roster::Notice;
 use super::visit::Visit;
 use super::{Services, sentences};
-use crate::audit::{ContentFacts, Event, ExitFacts, RecordFacts};
-use crate::domain::{Ending, RecordMode};
+use crate::audit::{Event, ExitFacts};
+use crate::domain::Ending;
 use crate::relay::{self, Hold, Loan, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
@@ -99,17 +100,20 @@ async fn start(
     };
     let number = live.next_channel();
     let begun = Instant::now();
+    let recorded = Recorded::begin(&live, &permit, prelude, number).await?;
     let started = Event::ChannelStarted {
         channel: number,
         action: prelude.facts.clone(),
         pty: prelude.pty.as_ref().map(|(_, facts)| facts.clone()),
-        record: RecordFacts { record: RecordMode::Off, recording: None },
+        record: recorded.facts(),
     };
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
-    let outcome = if launch(client, &target, prelude, &beside).await {
+    let mut outcome = if launch(client, &target, prelude, &beside).await {
+        let witness = recorded.witness();
+        let relay = relay::run(client, &target, &live.activity, live.stop(), hold, witness);
         tokio::select! {
-            outcome = relay::run(client, &target, &live.activity, live.stop(), hold) => outcome,
+            outcome = recorded.attend(relay) => outcome,
             never = tell(client, prelude, live.notices()) => match never {},
         }
     } else {
@@ -119,14 +123,15 @@ async fn start(
         }
         outcome
     };
+    let (content, recording) = recorded.finish(&mut outcome).await;
     live.count(&outcome);
     let ended = Event::ChannelEnded {
         channel: number,
         exit: ExitFacts::from(outcome.exit.as_ref()),
         bytes_to_target: outcome.bytes_to_target,
         bytes_to_client: outcome.bytes_to_client,
-        content: ContentFacts::default(),
-        recording: None,
+        content,
+        recording,
         ending: outcome.ending,
         duration: begun.elapsed(),
     };

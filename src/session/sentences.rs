@@ -8,6 +8,7 @@ pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit tr
 pub(super) const KILLED: &str =
     "this session was ended by somebody who may do so; ask whoever runs drawbridge if you did not expect it.";
 pub(super) const RECORDING_FAILED: &str = "this session has to be recorded, and that is not possible any more, so it has ended; please tell your drawbridge operator.";
+pub(super) const NOT_RECORDABLE: &str = "this has to be recorded, and it cannot be at the moment, so it was not started; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
     "this session has reached the longest time that policy allows; connect again to go on.";
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";
