@@ -1,7 +1,6 @@
 //! Makes the parts from the config.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,15 +55,10 @@ pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
     Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
 }
 
-/// Where the database is.
-pub(crate) fn database(config: &Config) -> PathBuf {
-    config.data.dir.join("drawbridge.db")
-}
-
 /// What survives a restart; made at first use.
 pub(crate) async fn store(config: &Config) -> Result<Store, AppError> {
     data_dir(config)?;
-    Ok(Store::open(&database(config)).await?)
+    Ok(Store::open(&config.store).await?)
 }
 
 fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {

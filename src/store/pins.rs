@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError};
 use crate::credential::BoxFuture;
@@ -216,7 +216,7 @@ impl Store {
         .bind(instance.as_str())
         .fetch_all(&self.pool)
         .await?;
-        let machine = |row: &SqliteRow| {
+        let machine = |row: &AnyRow| {
             Ok(MachineId {
                 account: row.try_get("account")?,
                 region: row.try_get("region")?,
@@ -275,7 +275,7 @@ fn known(pin: Pin) -> PinnedKey {
 }
 
 /// One row, checked.
-fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
+fn read(row: &AnyRow) -> Result<Pin, StoreError> {
     let (account, region): (String, String) = (row.try_get("account")?, row.try_get("region")?);
     let instance: String = row.try_get("instance_id")?;
     let damaged =

@@ -1,0 +1,1 @@
+//! Each test on both databases.

@@ -1,0 +1,1 @@
+//! What holds on both databases.
