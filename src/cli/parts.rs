@@ -23,7 +23,7 @@ use crate::domain::{Destination, Identity, ServerAddress, Target, TargetRef, Use
 use crate::policy;
 use crate::problem::Problem;
 use crate::record::Spool;
-use crate::record::vault::{Vault, VaultSettings};
+use crate::record::vault::Vault;
 use crate::store::Store;
 use crate::target::{Inventory, Resolution};
 use crate::telemetry;
@@ -182,7 +182,7 @@ async fn archive(config: &Config) -> Result<Archive, CliError> {
     let dir = &config.recording.dir;
     // It is the daemon's to make, with its own user.
     let spool = dir.is_dir().then(|| Spool::open(dir)).transpose().map_err(failed)?;
-    let vault = Vault::open(&VaultSettings::Directory(dir.clone()), dir).map_err(failed)?;
+    let vault = Vault::open(config.recording.upload_to.as_ref()).map_err(failed)?;
     Ok(Archive {
         store: Store::open(&config.store).await.map_err(failed)?,
         library: Library::new(spool, vault),

@@ -44,12 +44,7 @@ pub struct Answer {
 impl Answer {
     /// An answer in pieces.
     pub fn yes(output: impl Iterator<Item = String> + Send + 'static) -> Self {
-        Self {
-            verdict: Verdict::Yes,
-            output: Box::new(output),
-            live: None,
-            complaint: String::new(),
-        }
+        Self { verdict: Verdict::Yes, output: Box::new(output), live: None, complaint: String::new() }
     }
 
     /// An answer that comes about while it is given.

@@ -34,8 +34,8 @@ pub(crate) use find::candidates;
 pub use find::{Found, find};
 pub use listing::listing;
 pub use record::{
-    Archive, Asker, EventsArgs, ExportArgs, Fitting, Format, KillArgs, Library, ListArgs, Person, Playable, Question,
-    RecordDesk, ReplayArgs, SessionStart, SessionsCommand, ShowArgs, WatchArgs, When,
+    Archive, Asker, EventsArgs, ExportArgs, Fitting, Format, KillArgs, Library, ListArgs, Person, Playable,
+    Question, RecordDesk, ReplayArgs, SessionStart, SessionsCommand, ShowArgs, WatchArgs, When,
 };
 pub use stage::{Audience, Input, Left, Live, Piece, Playing, Size, Stage};
 pub use text::shown;

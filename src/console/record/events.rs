@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use super::RecordDesk;
 use super::args::EventsArgs;
 use super::line::Line;
 use super::pages::Events;
 use super::pen::Pen;
 use super::trouble::Trouble;
 use super::when::When;
-use super::RecordDesk;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::console::text::shown_json;
@@ -52,7 +52,12 @@ async fn filter(desk: &RecordDesk, args: &EventsArgs) -> Result<EventFilter, Tro
     })
 }
 
-async fn give(stage: &Stage, args: &EventsArgs, first: EventRow, mut events: Events) -> Result<Verdict, Trouble> {
+async fn give(
+    stage: &Stage,
+    args: &EventsArgs,
+    first: EventRow,
+    mut events: Events,
+) -> Result<Verdict, Trouble> {
     let mut pen = Pen::new(stage);
     let mut next = Some(first);
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -69,7 +74,10 @@ async fn give(stage: &Stage, args: &EventsArgs, first: EventRow, mut events: Eve
 /// One event for people: when, what, whose, and everything else that it says.
 fn told(event: &EventRow) -> String {
     let Some(line) = Line::read(&event.line) else {
-        return format!("line {} of {} is no JSON; `drawbridge audit verify` says more\n", event.seq, event.node);
+        return format!(
+            "line {} of {} is no JSON; `drawbridge audit verify` says more\n",
+            event.seq, event.node
+        );
     };
     let (day, time) = line.day_and_time();
     // The beginning of an id is enough to find it again.

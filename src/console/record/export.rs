@@ -23,16 +23,16 @@ pub(super) async fn export(desk: RecordDesk, args: ExportArgs) -> Result<Answer,
         let Some(what) = &args.what else { return Ok(senseless(NO_ID)) };
         Work::Recording(desk.recording(what, args.channel).await?)
     } else if args.sessions {
-        Work::Sessions(Sessions::new(&desk, desk.filter(&args.fitting), Scope::All, None))
+        Work::Sessions(Box::new(Sessions::new(&desk, desk.filter(&args.fitting), Scope::All, None)))
     } else {
-        Work::Events(source(&desk, &args).await?)
+        Work::Events(Box::new(source(&desk, &args).await?))
     };
     let by_operator = desk.is_operator();
     Ok(Answer::live(Live::new(move |stage| async move {
         let given = match work {
             Work::Recording(id) => recording(&stage, &desk, id).await,
-            Work::Sessions(sessions) => write_sessions(&stage, args.format, sessions).await,
-            Work::Events(source) => write_events(&stage, args.format, source).await,
+            Work::Sessions(sessions) => write_sessions(&stage, args.format, *sessions).await,
+            Work::Events(source) => write_events(&stage, args.format, *source).await,
         };
         Trouble::conclude(given, &stage, by_operator).await
     })))
@@ -40,11 +40,12 @@ pub(super) async fn export(desk: RecordDesk, args: ExportArgs) -> Result<Answer,
 
 enum Work {
     Recording(RecordingId),
-    Sessions(Sessions),
-    Events(Source),
+    Sessions(Box<Sessions>),
+    Events(Box<Source>),
 }
 
-const NO_ID: &str = "asciicast is about one recording: name its session, as in `export --format asciicast ID`.";
+const NO_ID: &str =
+    "asciicast is about one recording: name its session, as in `export --format asciicast ID`.";
 
 /// What does not go together.
 fn contradiction(args: &ExportArgs) -> Option<&'static str> {
@@ -80,7 +81,11 @@ async fn source(desk: &RecordDesk, args: &ExportArgs) -> Result<Source, Trouble>
     let of = |filter| Some(Events::new(&desk.archive.store, filter));
     if let Some(Playable::Session(start)) = &args.what {
         let session = Some(desk.find(start, None).await?.id);
-        return Ok(Source { events: of(EventFilter { session, ..EventFilter::default() }), sessions: None, store });
+        return Ok(Source {
+            events: of(EventFilter { session, ..EventFilter::default() }),
+            sessions: None,
+            store,
+        });
     }
     let fitting = &args.fitting;
     let filter = desk.filter(fitting);
@@ -156,7 +161,8 @@ async fn write_sessions(stage: &Stage, format: Format, mut sessions: Sessions) -
     Ok(Verdict::Yes)
 }
 
-const ON_TERMINAL: &str = "an asciicast is a file for a player: write it to one, as in `… > session.cast`; `replay` shows it here.";
+const ON_TERMINAL: &str =
+    "an asciicast is a file for a player: write it to one, as in `… > session.cast`; `replay` shows it here.";
 
 async fn recording(stage: &Stage, desk: &RecordDesk, id: RecordingId) -> Result<Verdict, Trouble> {
     if stage.terminal().is_some() {

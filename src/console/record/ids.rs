@@ -54,7 +54,8 @@ impl Playable {
         if let Some(id) = RecordingId::parse(text) {
             return Ok(Self::Recording(id));
         }
-        let wrong = "give a session's id (s- and up to 32 hexadecimal digits) or a recording's (r- and all 32)";
+        let wrong =
+            "give a session's id (s- and up to 32 hexadecimal digits) or a recording's (r- and all 32)";
         SessionStart::parse(text).map(Self::Session).map_err(|_| wrong)
     }
 }
@@ -70,8 +71,18 @@ mod tests {
         let whole = format!("s-{}", "a".repeat(32));
         assert_eq!(read(&whole).as_deref(), Some(whole.as_str()));
         for wrong in [
-            "", "s-", "0196", "../../etc/passwd", "s-../../etc/passwd", "s-%", "s-_", "c-0196", "s-0196/", "s-01 96",
-            "s-\u{0}", "s-é",
+            "",
+            "s-",
+            "0196",
+            "../../etc/passwd",
+            "s-../../etc/passwd",
+            "s-%",
+            "s-_",
+            "c-0196",
+            "s-0196/",
+            "s-01 96",
+            "s-\u{0}",
+            "s-é",
         ] {
             assert_eq!(read(wrong), None, "{wrong:?}");
         }

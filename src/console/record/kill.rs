@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::RecordDesk;
 use super::args::KillArgs;
 use super::permission::Asker;
 use super::story::why;
 use super::trouble::Trouble;
-use super::RecordDesk;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::domain::Action;
@@ -42,9 +42,7 @@ impl RecordDesk {
     pub(super) fn orderer(&self) -> (String, Option<IpAddr>) {
         match &self.asker {
             Asker::Operator => (OPERATOR.to_owned(), None),
-            Asker::Person(person) => {
-                (person.identity.user.to_string(), Some(person.identity.client_addr))
-            }
+            Asker::Person(person) => (person.identity.user.to_string(), Some(person.identity.client_addr)),
         }
     }
 }

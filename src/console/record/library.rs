@@ -37,7 +37,9 @@ impl Library {
 
     fn spool(&self) -> Result<&Spool, Trouble> {
         self.spool.as_ref().ok_or_else(|| {
-            Trouble::say("there are no recordings on this machine: the directory `recording.dir` is not there.")
+            Trouble::say(
+                "there are no recordings on this machine: the directory `recording.dir` is not there.",
+            )
         })
     }
 
@@ -48,7 +50,8 @@ impl Library {
         let header = tokio::task::spawn_blocking(move || {
             Player::open(At { file: from_start, offset: 0 }).map(|player| player.header().clone())
         });
-        let header = header.await.map_err(|fault| unreadable(id, &fault))?.map_err(|error| unreadable(id, &error))?;
+        let header =
+            header.await.map_err(|fault| unreadable(id, &fault))?.map_err(|error| unreadable(id, &error))?;
         Ok((header, Arc::new(move || played(Arc::clone(&file)))))
     }
 
@@ -68,7 +71,10 @@ impl Library {
                     () = frames.closed() => return,
                 };
                 let batch = match next {
-                    Ok(Some(batch)) => batch.into_iter().filter_map(|frame| sight(frame.at, frame.what, header.origin.format)).collect(),
+                    Ok(Some(batch)) => batch
+                        .into_iter()
+                        .filter_map(|frame| sight(frame.at, frame.what, header.origin.format))
+                        .collect(),
                     Ok(None) => return,
                     Err(error) => vec![Err(error.to_string())],
                 };
@@ -83,7 +89,10 @@ impl Library {
     }
 
     /// The text of a recording, as any player of asciicasts reads it, piece by piece; an error is a sentence, and the last.
-    pub(super) async fn text(&self, id: RecordingId) -> Result<mpsc::Receiver<Result<Bytes, String>>, Trouble> {
+    pub(super) async fn text(
+        &self,
+        id: RecordingId,
+    ) -> Result<mpsc::Receiver<Result<Bytes, String>>, Trouble> {
         let file = Arc::new(self.open(id).await?);
         let (pieces, text) = mpsc::channel(2);
         tokio::spawn(async move {

@@ -124,8 +124,9 @@ mod tests {
 
     #[test]
     fn nothing_in_a_line_reaches_a_terminal_as_it_is() {
-        let line = Line::read(r#"{"a":"x\u001b[2J y","b":["\u202e"],"c":{"d\n":"\u0007"},"e":1,"f":"plain/word"}"#)
-            .expect("JSON");
+        let line =
+            Line::read(r#"{"a":"x\u001b[2J y","b":["\u202e"],"c":{"d\n":"\u0007"},"e":1,"f":"plain/word"}"#)
+                .expect("JSON");
         assert_eq!(line.text("a").as_deref(), Some("x\\u{1b}[2J y"));
         let rest = line.rest(&["e"]);
         assert_eq!(rest, r#"a="x\u{1b}[2J y" b=["\u{202e}"] c={d\n="\u{7}"} f=plain/word"#);

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
+use super::RecordDesk;
 use super::args::ListArgs;
 use super::pages::{Scope, Sessions};
 use super::pen::Pen;
 use super::permission::{ASK_FOR_AUDIT, Asker};
 use super::table::Table;
 use super::trouble::Trouble;
-use super::RecordDesk;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::console::text::shown_json;

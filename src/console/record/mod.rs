@@ -34,7 +34,8 @@ mod when;
 use jiff::Timestamp;
 
 pub use args::{
-    EventsArgs, ExportArgs, Fitting, Format, KillArgs, ListArgs, ReplayArgs, SessionsCommand, ShowArgs, WatchArgs,
+    EventsArgs, ExportArgs, Fitting, Format, KillArgs, ListArgs, ReplayArgs, SessionsCommand, ShowArgs,
+    WatchArgs,
 };
 pub use ids::{Playable, SessionStart};
 pub use library::Library;

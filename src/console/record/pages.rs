@@ -35,7 +35,12 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(desk: &RecordDesk, filter: SessionFilter, scope: Scope, before: Option<Cursor>) -> Self {
+    pub(super) fn new(
+        desk: &RecordDesk,
+        filter: SessionFilter,
+        scope: Scope,
+        before: Option<Cursor>,
+    ) -> Self {
         Self { desk: desk.clone(), filter, scope, page: VecDeque::new(), last: before, exhausted: false }
     }
 

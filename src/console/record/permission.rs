@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::RecordDesk;
 use super::ids::SessionStart;
 use super::trouble::Trouble;
-use super::RecordDesk;
 use crate::domain::{Action, Identity, Login, Target, TargetRef};
 use crate::policy::{Policy, Question};
 use crate::store::{Found, SessionRow};
@@ -31,7 +31,8 @@ pub struct Person {
 }
 
 /// What those need who may see their own sessions only.
-pub(super) const ASK_FOR_AUDIT: &str = "for other people's you need the permission `audit`; ask whoever manages your access.";
+pub(super) const ASK_FOR_AUDIT: &str =
+    "for other people's you need the permission `audit`; ask whoever manages your access.";
 
 impl RecordDesk {
     /// Whether they may read the whole record.
@@ -96,7 +97,11 @@ impl RecordDesk {
 
     /// The one session whose id begins like that, of those that they may see, `watch` or `kill` included where that is
     /// what they are about to do.
-    pub(super) async fn find(&self, start: &SessionStart, to: Option<&Action>) -> Result<SessionRow, Trouble> {
+    pub(super) async fn find(
+        &self,
+        start: &SessionStart,
+        to: Option<&Action>,
+    ) -> Result<SessionRow, Trouble> {
         let audits = self.may_audit();
         let rows = match self.archive.store.session(start.as_str()).await? {
             Found::One(row) => vec![*row],

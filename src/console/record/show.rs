@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 
+use super::RecordDesk;
 use super::args::ShowArgs;
 use super::line::{Line, bytes};
 use super::list::json;
@@ -9,7 +10,6 @@ use super::pages::Events;
 use super::pen::Pen;
 use super::story::Story;
 use super::trouble::Trouble;
-use super::RecordDesk;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::console::text::{shown, shown_json};
@@ -28,7 +28,8 @@ pub(super) async fn show(desk: RecordDesk, args: ShowArgs) -> Result<Answer, Tro
     let row = desk.find(&args.session, None).await?;
     let by_operator = desk.is_operator();
     Ok(Answer::live(Live::new(move |stage| async move {
-        let given = if args.json { facts(&stage, &desk, &row).await } else { story(&stage, &desk, &row).await };
+        let given =
+            if args.json { facts(&stage, &desk, &row).await } else { story(&stage, &desk, &row).await };
         Trouble::conclude(given, &stage, by_operator).await
     })))
 }
@@ -39,9 +40,14 @@ impl RecordDesk {
         let Some(connection) = row.connection else { return Ok(Vec::new()) };
         let mut lines = Vec::new();
         for kind in OF_THE_CONNECTION {
-            let filter =
-                EventFilter { connection: Some(connection), kind: Some(kind.to_owned()), ..EventFilter::default() };
-            lines.extend(self.archive.store.events(&filter, 1, None).await?.into_iter().map(|event| event.line));
+            let filter = EventFilter {
+                connection: Some(connection),
+                kind: Some(kind.to_owned()),
+                ..EventFilter::default()
+            };
+            lines.extend(
+                self.archive.store.events(&filter, 1, None).await?.into_iter().map(|event| event.line),
+            );
         }
         Ok(lines)
     }
@@ -108,9 +114,11 @@ fn told(recording: &RecordingRow) -> String {
     let channel = recording.channel.map(|channel| format!("channel {channel}, ")).unwrap_or_default();
     let format = recording.format.as_deref().map_or_else(|| "not ended yet".to_owned(), shown);
     let size = recording.compressed_bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
-    let hash = recording.sha256.as_deref().map(|hash| format!(", SHA-256 {}", shown(hash))).unwrap_or_default();
+    let hash =
+        recording.sha256.as_deref().map(|hash| format!(", SHA-256 {}", shown(hash))).unwrap_or_default();
     let whole = if recording.complete == Some(false) { ", incomplete" } else { "" };
-    let failure = recording.failure.as_deref().map(|why| format!(", broke: {}", shown(why))).unwrap_or_default();
+    let failure =
+        recording.failure.as_deref().map(|why| format!(", broke: {}", shown(why))).unwrap_or_default();
     format!("  {}: {channel}{format}{size}{hash}{whole}{failure}\n", recording.id)
 }
 

@@ -89,7 +89,8 @@ fn is_of_the_middle(event: &str) -> bool {
 fn ended(line: &Line) -> String {
     let (day, time) = line.day_and_time();
     if line.event() == "session-interrupted" {
-        let last = line.text("last_seen").map(|last| format!("; its last event is of {last}")).unwrap_or_default();
+        let last =
+            line.text("last_seen").map(|last| format!("; its last event is of {last}")).unwrap_or_default();
         return format!("Its bastion stopped in the middle{last}. This was noted on {day} at {time} UTC.\n");
     }
     let why = line.text("detail").unwrap_or_else(|| why(line.raw("ending")));

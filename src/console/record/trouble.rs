@@ -18,8 +18,7 @@ pub(super) enum Trouble {
     Sentence(String),
 }
 
-const STORE_SILENT: &str =
-    "the record cannot be read at the moment; please try again in a minute, or tell your drawbridge operator.";
+const STORE_SILENT: &str = "the record cannot be read at the moment; please try again in a minute, or tell your drawbridge operator.";
 
 impl Trouble {
     pub(super) fn say(sentence: impl Into<String>) -> Self {

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::RecordDesk;
 use super::args::{ReplayArgs, WatchArgs};
 use super::ids::Playable;
 use super::kill::{lacking, over};
 use super::play::{self, Film, Options, Over};
 use super::trouble::Trouble;
 use super::when::clock;
-use super::RecordDesk;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::console::text::shown;
 use crate::domain::{Action, RecordingId};
 use crate::record::player::Header;
-use crate::store::{OrderId, Ordered, RecordingRow, SessionRow};
+use crate::store::{Ordered, RecordingRow, SessionRow};
 
 /// How long the node that carries a session may take to note that somebody looks on.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,11 +40,17 @@ pub(super) async fn replay(desk: RecordDesk, args: ReplayArgs) -> Result<Answer,
 
 impl RecordDesk {
     /// The recording that is meant.
-    pub(super) async fn recording(&self, what: &Playable, channel: Option<u32>) -> Result<RecordingId, Trouble> {
+    pub(super) async fn recording(
+        &self,
+        what: &Playable,
+        channel: Option<u32>,
+    ) -> Result<RecordingId, Trouble> {
         let start = match what {
             Playable::Recording(id) => {
                 let known = self.archive.store.recording(id).await?;
-                return known.map(|row| row.id).ok_or_else(|| Trouble::say(format!("there is no recording {id}.")));
+                return known
+                    .map(|row| row.id)
+                    .ok_or_else(|| Trouble::say(format!("there is no recording {id}.")));
             }
             Playable::Session(start) => start,
         };
@@ -78,12 +84,18 @@ async fn show(
     let options =
         Options { speed: args.speed, idle_limit: args.idle_limit, start: args.seek.unwrap_or_default() };
     match play::replay(stage, film, options).await? {
-        (Over::Shown, length) => stage.say(format!("The recording is over after {}.\n", clock(length))).await?,
+        (Over::Shown, length) => {
+            stage.say(format!("The recording is over after {}.\n", clock(length))).await?
+        }
         (Over::Enough, place) => {
             stage.say(format!("Left at {0}; --seek {0} goes on from there.\n", clock(place))).await?;
         }
         (Over::Broken(why), place) => {
-            return Err(Trouble::say(format!("the recording cannot be read beyond {}: {}.", clock(place), shown(&why))));
+            return Err(Trouble::say(format!(
+                "the recording cannot be read beyond {}: {}.",
+                clock(place),
+                shown(&why)
+            )));
         }
     }
     Ok(Verdict::Yes)
@@ -137,7 +149,7 @@ impl RecordDesk {
             Ordered::Placed(order) => order,
             Ordered::NoSuchSession | Ordered::Ended => return Err(over(row)),
         };
-        if self.is_noted(&order).await? {
+        if self.is_noted(order).await? {
             return Ok(());
         }
         Err(Trouble::say(format!(
@@ -146,10 +158,10 @@ impl RecordDesk {
         )))
     }
 
-    async fn is_noted(&self, order: &OrderId) -> Result<bool, Trouble> {
+    async fn is_noted(&self, order: i64) -> Result<bool, Trouble> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.archive.store.is_done(order).await? {
+            if self.archive.store.order_is_done(order).await? {
                 return Ok(true);
             }
             sleep(LOOK).await;
@@ -171,7 +183,11 @@ async fn look_on(
     let reel = desk.archive.library.follow(recording).await?;
     let name = row.target_name.as_deref().unwrap_or(&row.target_id);
     let (user, login, name) = (shown(&row.user), shown(&row.login), shown(name));
-    stage.say(format!("Looking on: {user}, as {login} on {name}. q leaves; nothing that you type goes there.\n")).await?;
+    stage
+        .say(format!(
+            "Looking on: {user}, as {login} on {name}. q leaves; nothing that you type goes there.\n"
+        ))
+        .await?;
     match play::watch(stage, reel).await? {
         Over::Shown => stage.say("The program has ended.\n".to_owned()).await?,
         Over::Enough => stage.say("You look on no longer.\n".to_owned()).await?,

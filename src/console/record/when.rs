@@ -94,7 +94,7 @@ fn length(text: &str) -> Option<Duration> {
 ///
 /// # Errors
 /// How lengths are written.
-pub fn parse_length(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_length(text: &str) -> Result<Duration, &'static str> {
     let clock = || {
         let mut total = 0_u64;
         for (place, part) in text.split(':').enumerate() {
@@ -166,7 +166,9 @@ mod tests {
         ] {
             assert_eq!(at(text), wanted, "{text}");
         }
-        for wrong in ["", "2", "h", "2 hours", "-2h", "2026-01-02T03:04", "2026-13-01", "tomorrow", "1h2", "9h9"] {
+        for wrong in
+            ["", "2", "h", "2 hours", "-2h", "2026-01-02T03:04", "2026-13-01", "tomorrow", "1h2", "9h9"]
+        {
             assert!(at(wrong).starts_with("write a time as "), "{wrong}: {}", at(wrong));
         }
     }
@@ -175,7 +177,9 @@ mod tests {
     fn absurd_lengths_are_no_faults() {
         assert_eq!(at("99999999999999999999h"), HOW);
         assert!(When::parse("9999999999w").is_err() || at("9999999999w").starts_with('-'));
-        assert!(parse_length("1e400").is_err() && parse_length("-1").is_err() && parse_length("NaN").is_err());
+        assert!(
+            parse_length("1e400").is_err() && parse_length("-1").is_err() && parse_length("NaN").is_err()
+        );
     }
 
     #[test]

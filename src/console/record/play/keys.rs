@@ -86,7 +86,8 @@ mod tests {
     fn keys_mean_what_the_help_says() {
         use Key::*;
         let typed = b" .]0+-\x1b[C\x1b[D\x1bOC\x1b[Hqx\x03";
-        let wanted = [Pause, Step, NextMarker, Start, Faster, Slower, Forward, Back, Forward, Start, Quit, Quit];
+        let wanted =
+            [Pause, Step, NextMarker, Start, Faster, Slower, Forward, Back, Forward, Start, Quit, Quit];
         assert_eq!(keys(typed), wanted);
     }
 

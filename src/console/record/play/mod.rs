@@ -61,7 +61,8 @@ pub(super) const ORDER: &[u8] = b"\x18\x1b\\\x0f\x1b(B\
     \x1b[r\x1b[?6l\x1b[4l\x1b[?1l\x1b>\x1b[>4m\x1b[?5l\x1b[0m\x1b[?7h\x1b[?25h\x1b[999;1H\r\n";
 
 /// An empty screen, for what is shown from its beginning again.
-const CLEAR: &[u8] = b"\x18\x1b\\\x0f\x1b(B\x1b[?1049l\x1b[r\x1b[?6l\x1b[4l\x1b[0m\x1b[?7h\x1b[?25h\x1b[2J\x1b[H";
+const CLEAR: &[u8] =
+    b"\x18\x1b\\\x0f\x1b(B\x1b[?1049l\x1b[r\x1b[?6l\x1b[4l\x1b[0m\x1b[?7h\x1b[?25h\x1b[2J\x1b[H";
 
 /// How showing ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

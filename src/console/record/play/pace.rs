@@ -22,7 +22,12 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(speed: f64, now: Instant) -> Self {
-        Self { at: Duration::ZERO, since: now, speed: speed.clamp(*SPEEDS.start(), *SPEEDS.end()), paused: false }
+        Self {
+            at: Duration::ZERO,
+            since: now,
+            speed: speed.clamp(*SPEEDS.start(), *SPEEDS.end()),
+            paused: false,
+        }
     }
 
     pub(super) fn is_paused(&self) -> bool {

@@ -123,7 +123,11 @@ async fn keys_go_on_and_back() {
 }
 
 /// Looks on at frames that come later and later.
-async fn watched(frames: Vec<Frame>, then: Vec<(u64, Frame)>, keys: Option<(u64, &'static str)>) -> (Over, String) {
+async fn watched(
+    frames: Vec<Frame>,
+    then: Vec<(u64, Frame)>,
+    keys: Option<(u64, &'static str)>,
+) -> (Over, String) {
     let (mut stage, Audience { mut out, input }) = Stage::new(Some(Size { columns: 80, rows: 24 }));
     let (send, reel) = mpsc::channel(FRAMES_AHEAD);
     tokio::spawn(async move {

@@ -86,7 +86,9 @@ impl Watcher<'_> {
             }
         };
         if let Some((columns, rows)) = past.size {
-            self.stage.say(size(columns, rows, self.stage.terminal().map(|own| (own.columns, own.rows)))).await?;
+            self.stage
+                .say(size(columns, rows, self.stage.terminal().map(|own| (own.columns, own.rows))))
+                .await?;
         }
         for piece in past.pieces {
             self.stage.show(piece).await?;

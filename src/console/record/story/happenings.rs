@@ -23,9 +23,13 @@ pub(super) fn told(line: &Line, rules: &[String]) -> Option<String> {
             let from = line.text("originator").map(|from| format!(", for {from}")).unwrap_or_default();
             format!("{}{}{from}{}", action(line), place(line), by(rules))
         }
-        "forward-ended" => format!("{}{} is over: {}{}", action(line), place(line), moved(line), detail(line)),
+        "forward-ended" => {
+            format!("{}{} is over: {}{}", action(line), place(line), moved(line), detail(line))
+        }
         "decision" => refused(line),
-        "key-push-failed" => format!("EC2 Instance Connect did not take the key{}{}", request_id(line), detail(line)),
+        "key-push-failed" => {
+            format!("EC2 Instance Connect did not take the key{}{}", request_id(line), detail(line))
+        }
         "upstream-failed" => {
             let address = line.text("target_address").unwrap_or_default();
             format!("the target at {address} could not be used{}", detail(line))
@@ -123,7 +127,9 @@ fn ended(line: &Line) -> String {
 
 fn recorded(line: &Line) -> String {
     let Some(id) = line.text("recording.id") else { return String::new() };
-    let size = bytes(line.number("recording.compressed_bytes").or(line.number("recording.bytes")).unwrap_or_default());
+    let size = bytes(
+        line.number("recording.compressed_bytes").or(line.number("recording.bytes")).unwrap_or_default(),
+    );
     let hash = line.text("recording.sha256").map(|hash| format!(", SHA-256 {hash}")).unwrap_or_default();
     let whole = if line.flag("recording.complete") == Some(false) { ", incomplete" } else { "" };
     format!("; recording {id}, {size}{hash}{whole}")
