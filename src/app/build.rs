@@ -84,9 +84,10 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     let store = Arc::new(store(config).await?);
     let log = Log::open(
         &audit::Settings {
-            path: config.audit.file.clone(),
-            stdout: config.audit.stdout,
+            journal: config.audit.journal.clone(),
+            node: config.node.name_or_host(),
             sync: config.audit.sync,
+            resume: None,
         },
         Arc::clone(&clock),
     )?;

@@ -38,6 +38,7 @@ impl From<StoreError> for CliError {
             | StoreError::Newer { .. }
             | StoreError::Migrate { .. }
             | StoreError::Query(_)
+            | StoreError::Unreachable
             | StoreError::TooSlow
             | StoreError::Unreadable { .. }
             | StoreError::Gap { .. }

@@ -80,7 +80,14 @@ pub enum StoreError {
     },
     /// A query failed.
     #[error("the database did not answer: {0}")]
-    Query(#[from] sqlx::Error),
+    Query(#[source] sqlx::Error),
+    /// There is no connection to ask through.
+    #[error(
+        "no connection to the database came about within {} seconds; check that it runs and can be reached \
+         from here",
+        super::ACQUIRE.as_secs()
+    )]
+    Unreachable,
     /// The database did not answer in time; what was asked may still happen.
     #[error("the database did not answer within {} seconds", super::DEADLINE.as_secs())]
     TooSlow,
@@ -162,4 +169,10 @@ pub enum StoreError {
     /// The journal could not be read.
     #[error("the journal in the data directory cannot be read: {0}")]
     Journal(#[source] io::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) { Self::Unreachable } else { Self::Query(error) }
+    }
 }

@@ -52,6 +52,9 @@ pub use sessions::{Cursor, Found, SessionFilter, Unfinished};
 /// How long one question to the database may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long somebody waits for a free connection, or for one to be made.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
 /// The database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {

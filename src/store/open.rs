@@ -6,16 +6,15 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::geteuid;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AnyPool, Executor as _, Row as _};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 use super::orders::Bell;
-use super::{Store, StoreError};
+use super::{ACQUIRE, Store, StoreError};
 use crate::config::{DatabaseUrl, StoreConfig};
 
 /// Where a database is.
@@ -99,9 +98,6 @@ const SERVER_CONNECTIONS: u32 = 8;
 /// The most connections to a file, besides the one for events.
 const FILE_CONNECTIONS: u32 = 4;
 
-/// How long somebody waits for a free connection, or for one to be made.
-const ACQUIRE: Duration = Duration::from_secs(5);
-
 impl Store {
     /// Opens the database and brings its tables up to date. An SQLite file that is missing is
     /// created with mode 0600.
@@ -123,6 +119,7 @@ impl Store {
         create_private(path).map_err(open)?;
         let url = file_url(path).map_err(open)?;
         let made = async {
+            try_out(&url, SQLITE_FULL).await?;
             let pool = file_pool(FILE_CONNECTIONS, SQLITE_FULL).connect(&url).await?;
             let events = file_pool(1, SQLITE_NORMAL).connect(&url).await?;
             Ok((pool, events))
@@ -136,8 +133,12 @@ impl Store {
         let options = PgConnectOptions::from_str(url.expose()).map_err(StoreError::Url)?;
         let database = options.get_database().unwrap_or_else(|| options.get_username());
         let place = format!("{database} at {}:{}", options.get_host(), options.get_port());
-        let pool = pool(SERVER_CONNECTIONS, POSTGRES).connect(url.expose()).await;
-        let pool = pool.map_err(|source| StoreError::Connect { place: place.clone(), source })?;
+        let made = async {
+            let trying = try_out(url.expose(), POSTGRES);
+            tokio::time::timeout(ACQUIRE, trying).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+            pool(SERVER_CONNECTIONS, POSTGRES).connect(url.expose()).await
+        };
+        let pool = made.await.map_err(|source| StoreError::Connect { place: place.clone(), source })?;
         let encoding: String = sqlx::query("SHOW server_encoding").fetch_one(&pool).await?.try_get(0)?;
         if encoding != "UTF8" {
             return Err(StoreError::Encoding { place, encoding });
@@ -169,6 +170,13 @@ fn pool(connections_max: u32, first: &'static str) -> AnyPoolOptions {
             })
         },
     )
+}
+
+/// Makes one connection and lets it go: a pool tries until its time is over, and then does not say what went wrong.
+async fn try_out(url: &str, first: &'static str) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(url).await?;
+    connection.execute(first).await?;
+    connection.close().await
 }
 
 /// Connections to a file do not age.
@@ -303,5 +311,63 @@ mod tests {
         store.close().await;
         let error = Store::open(&path).await.expect_err("refused");
         assert!(matches!(error, StoreError::Newer { migration: 9999, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_or_does_not_let_us_in_is_named_without_the_password() {
+        let Place::Server(url) = Place::server("postgres://me:secret@127.0.0.1:1/records") else {
+            panic!("a server")
+        };
+        let error = Store::open(Place::Server(url)).await.expect_err("refused").to_string();
+        assert!(error.contains("records at 127.0.0.1:1") && error.contains("store.url"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        let error = Store::open(Place::server("postgres://[")).await.expect_err("refused").to_string();
+        assert!(error.contains("is not the URL of a PostgreSQL database"), "{error}");
+        let Some(lab) = super::super::testing::Lab::postgres() else { return };
+        let Place::Server(url) = &lab.place else { panic!("a server") };
+        let wrong = url.expose().replace("not-a-secret", "a-secret");
+        let error = Store::open(Place::server(&wrong)).await.expect_err("refused").to_string();
+        assert!(error.contains("password authentication failed") && !error.contains("a-secret@"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_newer_server_is_not_touched() {
+        let Some(lab) = super::super::testing::Lab::postgres() else { return };
+        let store = lab.open().await;
+        let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                     VALUES (9999, 'from the future', TRUE, '', 0)";
+        store.tamper(newer).await;
+        let error = Store::open(lab.place.clone()).await.expect_err("refused");
+        assert!(matches!(error, StoreError::Newer { migration: 9999, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_with_an_odd_name_is_opened_under_that_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("a b?mode=memory#%41ä.db");
+        let store = Store::open(&path).await.expect("it opens");
+        store.tamper("INSERT INTO words (word) VALUES ('kept')").await;
+        store.close().await;
+        assert!(std::fs::metadata(&path).expect("it is there").len() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_pins() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state.db");
+        create_private(&path).expect("created");
+        sqlx::any::install_default_drivers();
+        let old =
+            file_pool(1, SQLITE_FULL).connect(&file_url(&path).expect("a URL")).await.expect("it opens");
+        let mut first = sqlx::migrate!("src/store/migrations");
+        first.migrations.to_mut().truncate(1);
+        first.run(&old).await.expect("the first migration");
+        let pin = "INSERT INTO host_key_pins VALUES ('123456789012', 'eu-west-1', 'i-0123456789abcdef0',
+                   'ssh-ed25519', 'a2V5', 'SHA256:x', 'operator', 1, 2)";
+        sqlx::query(pin).execute(&old).await.expect("inserted");
+        old.close().await;
+        let store = Store::open(&path).await.expect("it opens");
+        assert_eq!(store.pins().await.expect("an answer").len(), 1);
+        assert!(store.nodes().await.expect("an answer").is_empty());
     }
 }

@@ -21,7 +21,7 @@ pub struct S3Settings {
     pub bucket: String,
     /// What keys begin with; no slash at either end.
     pub prefix: String,
-    /// Another endpoint than AWS's.
+    /// Another endpoint than AWS's; by default the environment's, if it names one.
     pub endpoint_url: Option<String>,
     /// The bucket's region; by default the environment's.
     pub region: Option<String>,
@@ -74,8 +74,11 @@ impl S3Settings {
                 retry_timeout: RETRYING,
                 ..RetryConfig::default()
             });
-        if let Some(endpoint) = &self.endpoint_url {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        let environment =
+            || std::env::var("AWS_ENDPOINT_URL_S3").or_else(|_| std::env::var("AWS_ENDPOINT_URL")).ok();
+        if let Some(endpoint) = self.endpoint_url.clone().or_else(environment) {
+            let plain = endpoint.starts_with("http://");
+            builder = builder.with_endpoint(endpoint).with_allow_http(plain);
         }
         let mut set = |key: &str, value: &str| -> object_store::Result<()> {
             builder = builder.clone().with_config(key.parse::<AmazonS3ConfigKey>()?, value);
