@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::stage::{Live, Stage};
 use crate::console::text::{shown, shown_json};
-use crate::store::{EventFilter, RecordingRow, SessionRow};
+use crate::store::{EventFilter, EventRow, RecordingRow, SessionRow};
 
 /// What of the connection belongs to the story of each of its sessions.
 const OF_THE_CONNECTION: [&str; 2] = ["client-identified", "authentication-succeeded"];
@@ -53,8 +53,8 @@ impl RecordDesk {
     }
 
     /// Who looked on and who ordered it to end: events of the node, which name the session.
-    async fn by_others(&self, row: &SessionRow) -> Result<Vec<String>, Trouble> {
-        let mut lines = Vec::new();
+    async fn by_others(&self, row: &SessionRow) -> Result<Vec<EventRow>, Trouble> {
+        let mut found = Vec::new();
         for (kind, field) in BY_OTHERS {
             let filter = EventFilter {
                 kind: Some(kind.to_owned()),
@@ -68,11 +68,12 @@ impl RecordDesk {
             for _ in 0..OTHERS_MAX {
                 let Some(event) = events.next().await? else { break };
                 if Line::read(&event.line).is_some_and(|line| line.raw(field) == id) {
-                    lines.push(event.line);
+                    found.push(event);
                 }
             }
         }
-        Ok(lines)
+        found.sort_by_key(|event| event.time);
+        Ok(found)
     }
 
     fn events_of(&self, row: &SessionRow) -> Events {
@@ -87,13 +88,15 @@ async fn story(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Ver
         story.before(&line);
     }
     let mut events = desk.events_of(row);
+    let mut others = desk.by_others(row).await?.into_iter().peekable();
     while let Some(event) = events.next().await? {
-        if let Some(line) = Line::read(&event.line) {
-            pen.write(&story.tell(&line)).await?;
+        while let Some(other) = others.next_if(|other| other.time < event.time) {
+            pen.write(&tell(&mut story, &other)).await?;
         }
+        pen.write(&tell(&mut story, &event)).await?;
     }
-    for line in desk.by_others(row).await?.iter().filter_map(|line| Line::read(line)) {
-        pen.write(&story.tell(&line)).await?;
+    for other in others {
+        pen.write(&tell(&mut story, &other)).await?;
     }
     let recordings = desk.archive.store.recordings_of(&row.id).await?;
     if !recordings.is_empty() {
@@ -108,6 +111,10 @@ async fn story(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Ver
     }
     pen.flush().await?;
     Ok(Verdict::Yes)
+}
+
+fn tell(story: &mut Story, event: &EventRow) -> String {
+    Line::read(&event.line).map(|line| story.tell(&line)).unwrap_or_default()
 }
 
 fn told(recording: &RecordingRow) -> String {
@@ -136,8 +143,8 @@ async fn facts(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Ver
         pen.write(&format!("{separator}{}", shown_json(&event.line))).await?;
         separator = ",\n";
     }
-    for line in desk.by_others(row).await? {
-        pen.write(&format!("{separator}{}", shown_json(&line))).await?;
+    for event in desk.by_others(row).await? {
+        pen.write(&format!("{separator}{}", shown_json(&event.line))).await?;
         separator = ",\n";
     }
     pen.write("\n]}\n").await?;

@@ -14,6 +14,8 @@ pub(super) struct Story {
     beginning: Beginning,
     /// Whether the beginning has been told.
     begun: bool,
+    /// What happened before it.
+    early: String,
     /// The day that was told last.
     day: String,
     /// The rules behind the latest permit, until what they permitted happens.
@@ -29,27 +31,30 @@ impl Story {
 
     /// What one more event of the session adds to the story; often nothing.
     pub(super) fn tell(&mut self, line: &Line) -> String {
-        if !self.begun && !is_of_the_middle(line.event()) {
-            self.beginning.learn(line);
-            if line.event() == "session-started" {
-                return self.begin();
-            }
-            return match line.event() {
-                "decision" if line.raw("outcome") == "refuse" => self.happening(line),
-                "key-push-failed" | "upstream-failed" => self.happening(line),
-                _ => String::new(),
-            };
+        if self.begun {
+            return self.happening(line);
         }
-        let start = if self.begun { String::new() } else { self.begin() };
-        start + &self.happening(line)
+        self.beginning.learn(line);
+        if line.event() == "session-started" {
+            return self.begin();
+        }
+        // What was refused before belongs to the story, and comes after its beginning.
+        let refused = line.event() == "decision" && line.raw("outcome") == "refuse";
+        if refused && self.early.len() < EARLY_MAX {
+            let told = self.happening(line);
+            self.early.push_str(&told);
+        }
+        String::new()
     }
 
     fn begin(&mut self) -> String {
         self.begun = true;
         // The permit that opened the session is told of in the beginning.
         self.rules.clear();
-        self.day = self.beginning.day().to_owned();
-        format!("{}\n", self.beginning.told())
+        if self.day.is_empty() {
+            self.day = self.beginning.day().to_owned();
+        }
+        format!("{}\n{}", self.beginning.told(), std::mem::take(&mut self.early))
     }
 
     fn happening(&mut self, line: &Line) -> String {
@@ -73,18 +78,15 @@ impl Story {
         format!("{heading}{time}  {channel:>2}  {what}\n")
     }
 
-    /// The last sentence.
+    /// The last sentences.
     pub(super) fn end(self) -> String {
-        let start = if self.begun { String::new() } else { format!("{}\n", self.beginning.told()) };
         let end = self.ending.unwrap_or_else(|| "It has not ended yet.\n".to_owned());
-        format!("{start}\n{end}")
+        format!("\n{end}")
     }
 }
 
-/// Whether an event can only come after the beginning.
-fn is_of_the_middle(event: &str) -> bool {
-    event.starts_with("channel-") || event.starts_with("forward-") || event == "file-operation"
-}
+/// How much of what was refused before the session began is kept, in bytes.
+const EARLY_MAX: usize = 16 * 1024;
 
 fn ended(line: &Line) -> String {
     let (day, time) = line.day_and_time();

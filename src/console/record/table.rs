@@ -79,11 +79,13 @@ fn wide(width: usize) -> Vec<Column> {
         Column { head: "LOGIN@TARGET", width: 24, cell: target },
         Column { head: "ENDING", width: 13, cell: ending },
     ];
-    if width >= 140 {
+    // The five columns with their gaps take 110, the seven 138.
+    if width >= 138 {
         columns.push(Column { head: "LASTED", width: 7, cell: lasted });
         columns.push(Column { head: "FROM", width: 15, cell: |row, _| shown(&row.client_addr) });
-        // Seven columns with their gaps take 138.
-        columns.push(Column { head: "WHAT", width: width.min(240).saturating_sub(140).max(8), cell: what });
+    }
+    if width >= 150 {
+        columns.push(Column { head: "WHAT", width: width.min(240) - 138, cell: what });
     }
     columns
 }
@@ -163,7 +165,7 @@ mod tests {
         hostile.target_name = Some("web-\u{1b}[2J\u{202e}日本日本日本日本日本日本日本日本".to_owned());
         hostile.command = Some("rm -rf /\n\u{1b}]0;owned\u{7}".repeat(20));
         hostile.user = "u".repeat(64);
-        for width in [0, 20, 80, 100, 110, 139, 140, 200, 1_000] {
+        for width in [0, 20, 80, 100, 109, 110, 137, 138, 149, 150, 200, 1_000] {
             let table = Table::new(Some(width), at());
             let wanted = usize::try_from(width).expect("small").max(if width == 0 { 10_000 } else { NARROW });
             for line in [table.head(), table.row(&hostile), table.row(&row(2, "bob"))] {

@@ -98,7 +98,9 @@ pub(super) fn parse_length(text: &str) -> Result<Duration, &'static str> {
     let clock = || {
         let mut total = 0_u64;
         for (place, part) in text.split(':').enumerate() {
-            let plain = (1..=2).contains(&part.len()) || (place == 0 && part.len() <= 4);
+            // Hours or minutes come first and may be many.
+            let digits = if place == 0 { 1..=4 } else { 1..=2 };
+            let plain = digits.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
             let number: u64 = part.parse().ok().filter(|number| plain && (place == 0 || *number < 60))?;
             total = total.checked_mul(60)?.checked_add(number)?;
         }

@@ -70,8 +70,8 @@ impl Beginning {
 
     /// The sentences, in the order in which things came about.
     pub(super) fn told(&self) -> String {
-        let id = if self.id.is_empty() { "This session did not come about." } else { &self.id };
-        format!("{id}\n\n{}{}{}{}", self.session, self.allowed, self.key, self.upstream)
+        let Self { id, session, allowed, key, upstream, .. } = self;
+        format!("{id}\n\n{session}{allowed}{key}{upstream}")
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn told(line: &Line, rules: &[String]) -> Option<String> {
             let address = line.text("target_address").unwrap_or_default();
             format!("the target at {address} could not be used{}", detail(line))
         }
+        "recording-salvaged" => "the bastion stopped while it was recorded".to_owned() + &recorded(line),
         "recording-failed" => {
             format!("the recording broke ({}){}", line.text("mode").unwrap_or_default(), detail(line))
         }
@@ -92,10 +93,6 @@ fn place(line: &Line) -> String {
 
 fn detail(line: &Line) -> String {
     line.text("detail").map(|detail| format!(": {detail}")).unwrap_or_default()
-}
-
-fn request_id(line: &Line) -> String {
-    line.text("request_id").map(|id| format!(" (RequestId {id})")).unwrap_or_default()
 }
 
 fn moved(line: &Line) -> String {

@@ -48,9 +48,13 @@ fn a_session_is_a_story() {
 }
 
 #[test]
-fn a_session_that_never_came_about_has_its_reasons() {
-    let failed = r#"{"v":1,"time":"2026-01-02T03:04:06.000Z","event":"upstream-failed","session":"s-1","target_address":"10.0.1.20:22","reason":"timeout","detail":"nobody answered within 10 s"}"#;
-    insta::assert_snapshot!(story(&[], &[LINES[0], failed]));
+fn what_was_refused_before_it_began_comes_after_the_beginning() {
+    let told = story(&[], &[LINES[8], LINES[0], LINES[3], LINES[4]]);
+    let lines: Vec<&str> = told.lines().collect();
+    let refused =
+        lines.iter().position(|line| line.contains("refused: exec: reboot: forbidden by no-reboots"));
+    let began = lines.iter().position(|line| line.starts_with("Allowed by the rule eng-web"));
+    assert!(began < refused && began.is_some(), "{told}");
 }
 
 #[test]
