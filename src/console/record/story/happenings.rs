@@ -27,13 +27,6 @@ pub(super) fn told(line: &Line, rules: &[String]) -> Option<String> {
             format!("{}{} is over: {}{}", action(line), place(line), moved(line), detail(line))
         }
         "decision" => refused(line),
-        "key-push-failed" => {
-            format!("EC2 Instance Connect did not take the key{}{}", request_id(line), detail(line))
-        }
-        "upstream-failed" => {
-            let address = line.text("target_address").unwrap_or_default();
-            format!("the target at {address} could not be used{}", detail(line))
-        }
         "recording-salvaged" => "the bastion stopped while it was recorded".to_owned() + &recorded(line),
         "recording-failed" => {
             format!("the recording broke ({}){}", line.text("mode").unwrap_or_default(), detail(line))
