@@ -29,6 +29,7 @@ pub mod relay;
 pub mod reload;
 pub mod session;
 pub mod signature;
+pub mod sinks;
 pub mod ssh;
 pub mod store;
 pub mod target;

@@ -21,6 +21,7 @@ mod origin;
 mod reader;
 mod record;
 mod server;
+mod sinks;
 mod suggest;
 mod unknown;
 mod upstream;
@@ -35,6 +36,7 @@ pub(crate) use inventory::is_region;
 pub use inventory::{AccountConfig, InventoryConfig};
 pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
 pub use server::{Data, LogConfig, LogFormat, Server};
+pub use sinks::{OtlpConfig, SinkConfig, SinkKind, SyslogAddress, SyslogConfig};
 pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
