@@ -543,4 +543,36 @@ mod tests {
         let error = Arguments::try_parse_from(target).expect_err("a refusal");
         assert_eq!(error.exit_code(), 2);
     }
+
+    #[test]
+    fn the_record_is_asked_with_the_config_before_or_after_the_question() {
+        for line in [
+            "drawbridge sessions --config a.toml list --user bob --as alice",
+            "drawbridge sessions list --user bob --as alice --config a.toml",
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            let Command::Sessions { by, question: SessionsCommand::List(list) } = arguments.command else {
+                panic!("{line}")
+            };
+            assert_eq!(by.config().config, PathBuf::from("a.toml"), "{line}");
+            assert_eq!(by.user, UserName::parse("alice").ok(), "{line}");
+            assert_eq!(list.fitting.user, UserName::parse("bob").ok(), "{line}");
+        }
+        for line in ["drawbridge replay s-01 --speed 2x --seek 1:30", "drawbridge events --kind decision"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            assert!(matches!(arguments.command, Command::Replay { .. } | Command::Events { .. }));
+        }
+        for wrong in [
+            "drawbridge sessions show ../../etc/passwd",
+            "drawbridge replay r-../../etc/passwd",
+            "drawbridge sessions list --limit 0",
+            "drawbridge sessions list --live --ending finished",
+            "drawbridge export",
+            "drawbridge replay s-01 --speed 1000",
+        ] {
+            let code =
+                Arguments::try_parse_from(wrong.split(' ')).map(drop).map_err(|error| error.exit_code());
+            assert_eq!(code, Err(2), "{wrong}");
+        }
+    }
 }

@@ -7,12 +7,14 @@ use super::pages::{Events, Scope, Sessions};
 use super::pen::Pen;
 use super::trouble::Trouble;
 use super::{RecordDesk, list};
+use crate::audit::JournalLine;
 use crate::console::answer::{Answer, Verdict};
 use crate::console::args::senseless;
 use crate::console::stage::{Live, Stage};
 use crate::console::text::shown_json;
 use crate::domain::RecordingId;
-use crate::store::{EventFilter, EventRow, Store};
+use crate::sinks::OcsfExport;
+use crate::store::{EventFilter, EventRow, SessionRow};
 
 pub(super) async fn export(desk: RecordDesk, args: ExportArgs) -> Result<Answer, Trouble> {
     desk.need_audit("exporting")?;
@@ -71,29 +73,27 @@ fn contradiction(args: &ExportArgs) -> Option<&'static str> {
 
 /// Events: those that fit, or those of the sessions that fit.
 struct Source {
-    store: Store,
+    desk: RecordDesk,
     sessions: Option<Sessions>,
     events: Option<Events>,
+    /// What the connection's events say about the session whose events come next.
+    before: Vec<JournalLine>,
 }
 
 async fn source(desk: &RecordDesk, args: &ExportArgs) -> Result<Source, Trouble> {
-    let store = desk.archive.store.clone();
-    let of = |filter| Some(Events::new(&desk.archive.store, filter));
+    let of = |sessions, events| Source { desk: desk.clone(), sessions, events, before: Vec::new() };
     if let Some(Playable::Session(start)) = &args.what {
-        let session = Some(desk.find(start, None).await?.id);
-        return Ok(Source {
-            events: of(EventFilter { session, ..EventFilter::default() }),
-            sessions: None,
-            store,
-        });
+        let row = desk.find(start, None).await?;
+        let mut source = of(None, None);
+        source.turn_to(&row).await?;
+        return Ok(source);
     }
     let fitting = &args.fitting;
     let filter = desk.filter(fitting);
     let by_session =
         fitting.target.is_some() || fitting.login.is_some() || fitting.ending.is_some() || fitting.live;
     if by_session {
-        let sessions = Some(Sessions::new(desk, filter, Scope::All, None));
-        return Ok(Source { sessions, events: None, store });
+        return Ok(of(Some(Sessions::new(desk, filter, Scope::All, None)), None));
     }
     let events = EventFilter {
         user: filter.user,
@@ -103,7 +103,7 @@ async fn source(desk: &RecordDesk, args: &ExportArgs) -> Result<Source, Trouble>
         text: filter.text,
         ..EventFilter::default()
     };
-    Ok(Source { events: of(events), sessions: None, store })
+    Ok(of(None, Some(Events::new(&desk.archive.store, events))))
 }
 
 impl Source {
@@ -116,9 +116,17 @@ impl Source {
             }
             let Some(sessions) = &mut self.sessions else { return Ok(None) };
             let Some(row) = sessions.next().await? else { return Ok(None) };
-            let filter = EventFilter { session: Some(row.id), ..EventFilter::default() };
-            self.events = Some(Events::new(&self.store, filter));
+            self.turn_to(&row).await?;
         }
+    }
+
+    async fn turn_to(&mut self, row: &SessionRow) -> Result<(), Trouble> {
+        let before = self.desk.before(row).await?;
+        self.before =
+            before.into_iter().map(|event| JournalLine { seq: event.seq, text: event.line }).collect();
+        let filter = EventFilter { session: Some(row.id), ..EventFilter::default() };
+        self.events = Some(Events::new(&self.desk.archive.store, filter));
+        Ok(())
     }
 }
 
@@ -127,10 +135,17 @@ async fn write_events(stage: &Stage, format: Format, mut source: Source) -> Resu
     if format == Format::Csv {
         pen.write(&csv::head(&csv::OF_EVENTS)).await?;
     }
+    let mut ocsf = OcsfExport::default();
     while let Some(event) = source.next().await? {
+        for earlier in source.before.drain(..) {
+            ocsf.recall(&event.node, &earlier);
+        }
         let text = match format {
             Format::Csv => csv::event(&event),
-            Format::Ocsf => ocsf_line(&event.line).map(|line| fit(stage, line)).unwrap_or_default(),
+            Format::Ocsf => {
+                let EventRow { node, seq, line, .. } = event;
+                fit(stage, ocsf.event(&node, &JournalLine { seq, text: line }))
+            }
             Format::Jsonl | Format::Asciicast => fit(stage, event.line),
         };
         pen.write(&text).await?;
@@ -176,9 +191,4 @@ async fn recording(stage: &Stage, desk: &RecordDesk, id: RecordingId) -> Result<
         stage.show(piece).await?;
     }
     Ok(Verdict::Yes)
-}
-
-/// Stands for the mapping of the sinks until that is there.
-fn ocsf_line(_line: &str) -> Option<String> {
-    None
 }

@@ -51,6 +51,8 @@ impl Sessions {
                 if self.is_seen(&row) {
                     return Ok(Some(row));
                 }
+                // To ask the policy is work: others on this thread may come first.
+                tokio::task::yield_now().await;
             }
             if self.exhausted {
                 return Ok(None);

@@ -36,20 +36,18 @@ pub(super) async fn show(desk: RecordDesk, args: ShowArgs) -> Result<Answer, Tro
 
 impl RecordDesk {
     /// The events of the session's connection that belong to its story.
-    async fn before(&self, row: &SessionRow) -> Result<Vec<String>, Trouble> {
+    pub(super) async fn before(&self, row: &SessionRow) -> Result<Vec<EventRow>, Trouble> {
         let Some(connection) = row.connection else { return Ok(Vec::new()) };
-        let mut lines = Vec::new();
+        let mut found = Vec::new();
         for kind in OF_THE_CONNECTION {
             let filter = EventFilter {
                 connection: Some(connection),
                 kind: Some(kind.to_owned()),
                 ..EventFilter::default()
             };
-            lines.extend(
-                self.archive.store.events(&filter, 1, None).await?.into_iter().map(|event| event.line),
-            );
+            found.extend(self.archive.store.events(&filter, 1, None).await?);
         }
-        Ok(lines)
+        Ok(found)
     }
 
     /// Who looked on and who ordered it to end: events of the node, which name the session.
@@ -84,7 +82,7 @@ impl RecordDesk {
 async fn story(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Verdict, Trouble> {
     let mut pen = Pen::new(stage);
     let mut story = Story::default();
-    for line in desk.before(row).await?.iter().filter_map(|line| Line::read(line)) {
+    for line in desk.before(row).await?.iter().filter_map(|event| Line::read(&event.line)) {
         story.before(&line);
     }
     let mut events = desk.events_of(row);
@@ -134,8 +132,8 @@ async fn facts(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Ver
     let mut pen = Pen::new(stage);
     pen.write(&format!("{{\"session\":{},\n\"events\":[", json(row))).await?;
     let mut separator = "\n";
-    for line in desk.before(row).await? {
-        pen.write(&format!("{separator}{}", shown_json(&line))).await?;
+    for event in desk.before(row).await? {
+        pen.write(&format!("{separator}{}", shown_json(&event.line))).await?;
         separator = ",\n";
     }
     let mut events = desk.events_of(row);

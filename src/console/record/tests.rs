@@ -408,6 +408,12 @@ async fn exports_are_verbatim_for_programs_and_harmless_on_terminals() {
     assert_eq!(sessions.lines().count(), 3, "{sessions}");
     let of_one = ask(desk(), &format!("export {} --format jsonl", id(5))).await.out;
     assert!(of_one.lines().count() == 4 && of_one.lines().all(|line| line.contains(&id(5))), "{of_one}");
+    let ocsf = ask(desk(), &format!("export {} --format ocsf", id(5))).await.out;
+    let events: Vec<Value> = ocsf.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events.len(), 4, "{ocsf}");
+    assert!(events.iter().all(|event| event["metadata"]["version"] == crate::sinks::OCSF_SCHEMA), "{ocsf}");
+    // Who it was is known from the connection's events.
+    assert!(events.iter().all(|event| event["actor"]["user"]["name"] == "bob"), "{ocsf}");
     for nonsense in [
         "export --format asciicast",
         "export --format ocsf --sessions",
