@@ -3,6 +3,7 @@
 //! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
 
 mod build;
+mod keeping;
 mod recordings;
 mod reload;
 mod workers;
@@ -96,13 +97,15 @@ pub async fn run(
     // Changes of files count from here on, so that none between reading and watching is lost.
     let watch = FileWatch::start(config.reloadable_files());
     let vault = recordings::vault(&config)?;
-    let services = build::services(&config, &aws).await?;
+    let (services, keeping) = build::services(&config, &aws).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
     recordings::salvage(&services).await?;
+    let index = Arc::new(keeping.index());
+    let kept = keeping.start(&services, &stop).await;
 
     let mut running = JoinSet::new();
     let inventory = services.inventory.clone();
@@ -110,7 +113,7 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
-    let (recorded, index) = (Arc::clone(&services), Arc::new(recordings::Unlisted));
+    let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
@@ -136,7 +139,7 @@ pub async fn run(
     while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
-    services.log.close().await?;
+    kept.end(&services.log).await?;
     if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 

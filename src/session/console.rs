@@ -125,7 +125,7 @@ impl Reception<'_> {
             now: services.clock.now(),
             address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
             host_ca: services.host_ca.public_line(),
-            archive: None,
+            archive: services.archive.clone(),
         };
         desk.answer(command).await
     }
