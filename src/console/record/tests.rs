@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::audit::Event;
+use crate::audit::{Event, JournalLine, LineHash};
 use crate::clock::{Clock as _, HandSetClock, SharedClock};
 use crate::console::stage::{Audience, Piece, Size, Stage};
 use crate::console::testing::{identity, target};
@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::record::Spool;
 use crate::record::vault::Vault;
 use crate::session::OrderKind;
-use crate::store::{JournalLine, LineHash, SessionRow};
+use crate::store::SessionRow;
 use crate::target::testing::{FakeSource, place};
 use crate::target::{Inventory, Settings, Source};
 
