@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::AppError;
 use super::keeping::Keeping;
+use super::operating::Operating;
 use super::recordings;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
@@ -67,7 +68,11 @@ fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
     HostKey::load_or_create(&config.server.host_key, "drawbridge")
 }
 
-pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<(Arc<Services>, Keeping), AppError> {
+pub(super) async fn services(
+    config: &Config,
+    aws: &AwsAccess,
+    operating: &Operating,
+) -> Result<(Arc<Services>, Keeping), AppError> {
     let (directory, policy) = match (directory(config), policy(config)) {
         (Ok(directory), Ok(policy)) => (directory, policy),
         (directory, policy) => {
@@ -88,7 +93,7 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<(Arc<Se
         spool: config.recording.dir.clone(),
         default_mode: config.recording.default,
     })?;
-    let (keeping, log) = Keeping::open(config, store.clone(), &clock).await?;
+    let (keeping, log) = Keeping::open(config, store.clone(), &clock, &operating.metrics).await?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(

@@ -116,7 +116,7 @@ role_arn = "drawbridge"
 level = "inof"
 "#;
     let expected = r#"d.toml:1: the key `listen` stands in no section
-    hint: put it below a line [server]
+    hint: put it below a line [metrics] or [server]
 d.toml:6: `server.listen`: "bastion:22" is not an address and a port
     hint: write a numeric address and a port, such as "0.0.0.0:2222" or "[::]:2222"
 d.toml:7: `server.listen`: 0.0.0.0:2222 is listed twice

@@ -119,7 +119,8 @@ async fn prepare(
     let tunnel = services.connector.tunnel(&permit, &key).await;
     narrate(story, &tunnel).await.map_err(unavailable)?;
     let stream = tunnel.result.map_err(|error| {
-        tracing::warn!(target = %permit.target().id, reason = error.label(), %error, "a target could not be reached");
+        let session = story.session.map(tracing::field::display);
+        tracing::warn!(session, target = %permit.target().id, reason = error.label(), %error, "a target could not be reached");
         if matches!(&error, UpstreamError::Push(push) if push.kind == InjectErrorKind::InvalidRequest) {
             sentences::push_not_accepted(permit.login())
         } else {
