@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::is_region;
-use crate::console::{self, SshConfigArgs, TargetsArgs, WhoamiArgs};
-use crate::domain::{Action, ActionKind, InstanceId, Login, TargetRef, UserName};
+use crate::audit::{LineHash, NodeHead};
+use crate::config::{is_region, parse_duration};
+use crate::console::{
+    self, EventsArgs, ExportArgs, ReplayArgs, SessionsCommand, SshConfigArgs, TargetsArgs, WhoamiArgs,
+};
+use crate::domain::{Action, ActionKind, InstanceId, Login, NodeName, TargetRef, UserName};
 use crate::policy::parse_endpoint;
 
 /// A self-hosted SSH bastion for EC2.
@@ -88,11 +92,56 @@ pub enum Command {
         #[command(flatten)]
         question: SshConfigArgs,
     },
+    /// List, show, watch or end sessions
+    #[command(arg_required_else_help = true)]
+    Sessions {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(subcommand)]
+        question: SessionsCommand,
+    },
+    /// Replay a recorded terminal in this one
+    Replay {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ReplayArgs,
+    },
+    /// Print events of the record
+    Events {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: EventsArgs,
+    },
+    /// Export events, sessions or a recording
+    Export {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ExportArgs,
+    },
+    /// Remove what is old: events, sessions and recordings
+    Prune(PruneArgs),
     /// Print the known_hosts line that covers every target
     HostCa {
         /// Where the configuration is.
         #[command(flatten)]
         config: ConfigArgs,
+    },
+    /// Check that nobody has edited the record, and print the key that signs it
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// List, forget or pin the host keys by which targets are known
     HostKeys {
@@ -100,6 +149,29 @@ pub enum Command {
         #[command(subcommand)]
         command: HostKeysCommand,
     },
+}
+
+/// `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// How old it must be: 90d, 36h, …
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub older_than: Duration,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Nobody means "everything up to now".
+fn age(text: &str) -> Result<Duration, String> {
+    let age = parse_duration(text).map_err(|error| error.to_string())?;
+    if age < Duration::from_secs(1) { Err("write a second or more, such as 90d".to_owned()) } else { Ok(age) }
 }
 
 /// What to ask the policy.
@@ -115,6 +187,54 @@ pub enum PolicyCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+}
+
+/// What to do with the record.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check that no record was changed, removed, reordered, inserted or cut off, and name the first that was
+    Verify(VerifyArgs),
+    /// Print the public half of the key that signs the record of this node
+    Key {
+        /// Where the configuration is.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+/// `audit verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Check these files, in the order in which they were written, instead of the store: audit.jsonl, an export, the
+    /// journal
+    #[arg(long = "file", value_name = "FILE", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Believe these keys: a file of lines as `drawbridge audit key` prints them, or one line; may be repeated
+    /// [default: this node's own]
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<String>,
+    /// What is known from elsewhere, such as the operator's log: this record must be there; may be repeated
+    #[arg(long = "head", value_name = "NODE:NUMBER:HASH", value_parser = node_head)]
+    pub heads: Vec<NodeHead>,
+    /// The files hold a part of the record: do not ask for what comes before
+    #[arg(long, requires = "files")]
+    pub part: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+fn node_head(text: &str) -> Result<NodeHead, &'static str> {
+    let parse = || {
+        let mut parts = text.split(':');
+        let (node, through) = (NodeName::parse(parts.next()?)?, parts.next()?.parse().ok()?);
+        let hash = LineHash::parse(parts.next()?)?;
+        parts.next().is_none().then_some(NodeHead { node, through, hash })
+    };
+    parse().ok_or("write the node's name, the record's number and its hash of 64 hexadecimal digits, with colons between")
 }
 
 /// What to do with the pinned host keys.
@@ -216,6 +336,31 @@ pub struct AsUser {
     /// The address that the user comes from
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub from: IpAddr,
+}
+
+/// Who asks about the record: the operator, who may see everything, or a user.
+#[derive(Debug, Args)]
+pub struct AsAnybody {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", global = true, default_value = "/etc/drawbridge/drawbridge.toml")]
+    pub config: PathBuf,
+    /// Set one key, whatever the configuration says; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// Answer as this user would be answered over ssh, and not as the operator
+    #[arg(long = "as", value_name = "USER", global = true, value_parser = UserName::parse)]
+    pub user: Option<UserName>,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", global = true, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
+}
+
+impl AsAnybody {
+    /// Where the configuration is.
+    #[must_use]
+    pub fn config(&self) -> ConfigArgs {
+        ConfigArgs { config: self.config.clone(), set: self.set.clone() }
+    }
 }
 
 /// `policy explain`.
@@ -474,9 +619,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_pruned_has_an_age() {
+        let parse = |age: &str| Arguments::try_parse_from(["drawbridge", "prune", "--older-than", age]);
+        assert!(parse("90d").is_ok() && parse("1s").is_ok());
+        for wrong in ["0s", "", "90", "-1d", "tomorrow"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Arguments::try_parse_from(["drawbridge", "prune"]).is_err(), "there is no default");
+    }
+
+    #[test]
     fn names_are_checked_where_they_are_typed() {
         let target = ["drawbridge", "policy", "explain", "--user", "ada", "--target", "../../etc"];
         let error = Arguments::try_parse_from(target).expect_err("a refusal");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_record_is_asked_with_the_config_before_or_after_the_question() {
+        for line in [
+            "drawbridge sessions --config a.toml list --user bob --as alice",
+            "drawbridge sessions list --user bob --as alice --config a.toml",
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            let Command::Sessions { by, question: SessionsCommand::List(list) } = arguments.command else {
+                panic!("{line}")
+            };
+            assert_eq!(by.config().config, PathBuf::from("a.toml"), "{line}");
+            assert_eq!(by.user, UserName::parse("alice").ok(), "{line}");
+            assert_eq!(list.fitting.user, UserName::parse("bob").ok(), "{line}");
+        }
+        for line in ["drawbridge replay s-01 --speed 2x --seek 1:30", "drawbridge events --kind decision"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            assert!(matches!(arguments.command, Command::Replay { .. } | Command::Events { .. }));
+        }
+        for wrong in [
+            "drawbridge sessions show ../../etc/passwd",
+            "drawbridge replay r-../../etc/passwd",
+            "drawbridge sessions list --limit 0",
+            "drawbridge sessions list --live --ending finished",
+            "drawbridge export",
+            "drawbridge replay s-01 --speed 1000",
+        ] {
+            let code =
+                Arguments::try_parse_from(wrong.split(' ')).map(drop).map_err(|error| error.exit_code());
+            assert_eq!(code, Err(2), "{wrong}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod line;
 mod open;
 mod orders;
 mod pins;
+mod prune;
 mod recordings;
 mod rows;
 mod sessions;
@@ -37,7 +38,7 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
-pub use crate::audit::{JournalLine, LineHash, Stored};
+use crate::audit::{JournalLine, LineHash, Stored};
 
 pub use check::{Checked, Mismatch};
 pub use error::StoreError;
@@ -47,6 +48,7 @@ pub use index::{Indexer, Lines, News};
 pub use open::Place;
 pub use orders::{NodeOrders, Ordered};
 pub use pins::{Forgotten, MachineId, Pin, Voucher};
+pub use prune::{Discarded, PrunePlan, Pruned, Pruning};
 pub use recordings::{RecordingRow, RecordingState};
 pub use rows::{ConnectionRow, DecisionRow, HeadRow, SessionRow};
 pub use sessions::{Cursor, Found, SessionFilter, Unfinished};
