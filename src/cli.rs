@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod host_keys;
 mod parts;
+mod prune;
 
 use std::io::{self, Write};
 
@@ -94,6 +95,10 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Check { config } => check(&config, out),
         Command::Demo { dir, listen } => parts::demo(dir, listen, out).map(|()| Exit::Done),
         Command::Policy { command } => policy(command, out),
+        Command::Prune(args) => {
+            let config = load(&args.config)?;
+            runtime(&config)?.block_on(prune::run(&config, &args, out))
+        }
         Command::HostCa { config } => {
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)

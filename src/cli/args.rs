@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit::{LineHash, NodeHead};
-use crate::config::is_region;
+use crate::config::{is_region, parse_duration};
 use crate::console::{self, SshConfigArgs, TargetsArgs, WhoamiArgs};
 use crate::domain::{Action, ActionKind, InstanceId, Login, NodeName, TargetRef, UserName};
 use crate::policy::parse_endpoint;
@@ -89,6 +90,8 @@ pub enum Command {
         #[command(flatten)]
         question: SshConfigArgs,
     },
+    /// Remove what is old: events, sessions and recordings
+    Prune(PruneArgs),
     /// Print the known_hosts line that covers every target
     HostCa {
         /// Where the configuration is.
@@ -107,6 +110,29 @@ pub enum Command {
         #[command(subcommand)]
         command: HostKeysCommand,
     },
+}
+
+/// `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// How old it must be: 90d, 36h, …
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub older_than: Duration,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Nobody means "everything up to now".
+fn age(text: &str) -> Result<Duration, String> {
+    let age = parse_duration(text).map_err(|error| error.to_string())?;
+    if age < Duration::from_secs(1) { Err("write a second or more, such as 90d".to_owned()) } else { Ok(age) }
 }
 
 /// What to ask the policy.
@@ -526,6 +552,16 @@ mod tests {
         ] {
             assert_eq!(wrong.map(drop), Err(2));
         }
+    }
+
+    #[test]
+    fn what_is_to_be_pruned_has_an_age() {
+        let parse = |age: &str| Arguments::try_parse_from(["drawbridge", "prune", "--older-than", age]);
+        assert!(parse("90d").is_ok() && parse("1s").is_ok());
+        for wrong in ["0s", "", "90", "-1d", "tomorrow"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Arguments::try_parse_from(["drawbridge", "prune"]).is_err(), "there is no default");
     }
 
     #[test]
