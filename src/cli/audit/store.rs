@@ -161,7 +161,10 @@ impl Trail for StoredTrail {
     }
 
     fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async {
+            let prunings = said(self.store.prunings().await)?;
+            Ok(prunings.into_iter().map(|pruning| pruning.record).collect())
+        })
     }
 
     fn recording<'a>(&'a self, claim: &'a RecordingClaim) -> BoxFuture<'a, RecordingState> {
