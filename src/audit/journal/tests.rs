@@ -311,7 +311,7 @@ fn what_the_store_must_have_is_known_without_opening_the_journal() {
     assert_eq!(known_to_journal(&path, 3).expect("readable"), [tip(3)]);
     assert_eq!(known_to_journal(&path, 99).expect("readable"), [tip(6)]);
     let second = tip(2);
-    reader.follow("store", 6);
+    drop(reader.follow("store", 6));
     let fourth = tip(4);
     reader.remove_passed();
     assert_eq!(known_to_journal(&path, 6).expect("readable"), [fourth, tip(6)]);
