@@ -25,6 +25,8 @@ pub(super) struct Seals {
     /// The first line behind the last head, and the last line; by the times that they tell.
     unsigned: Option<(Seen, String)>,
     heads: u64,
+    /// A head has been told whose key is none of those given.
+    stranger: bool,
 }
 
 /// The most lines between two heads that are remembered.
@@ -78,6 +80,10 @@ impl Seals {
             match keys.check(&head.key, &statement(node, &head).text(), &head.signature) {
                 Ok(()) => {}
                 Err(Distrust::UnknownKey) => {
+                    // All later ones are the same stranger's, most likely: the first is told.
+                    if std::mem::replace(&mut self.stranger, true) {
+                        return None;
+                    }
                     return bad(
                         Break::UnknownKey,
                         "its key is none of those given; if it is this node's, give it with --key",
