@@ -41,7 +41,9 @@ pub(super) fn start_of<'a>(
         if pruning.through > before && before > 0 {
             return Known { seq: before, hash: None, seen: None };
         }
-        pruned.push(pruning);
+        if pruning.through < before {
+            pruned.push(pruning);
+        }
     }
     if part {
         return Known { seq: before, hash: None, seen: None };
