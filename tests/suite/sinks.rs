@@ -189,7 +189,7 @@ fn a_session_reaches_every_sink() {
         .instance("web-1")
         .config("audit", "sinks", &format!("[{ocsf_sink}, {}, {}]", syslog.sink(), otlp.sink()))
         .start();
-    lab.client(Way::Jump, "web-1").run(&["printf '\\033]0;x\\a'; true"]).ended_with(0);
+    lab.client(Way::Jump, "web-1").run("printf '\\033]0;x\\a'; true").ended_with(0);
     lab.audited("connection-ended", |_| true);
     // At the end everything that was recorded is everywhere, once and in order.
     let trail = stopped(&lab);
@@ -224,7 +224,7 @@ fn what_a_receiver_missed_it_gets_when_it_is_back_also_after_kill_9() {
     for round in 0..3 {
         // The receiver is away: sessions go on, and audit.jsonl is current.
         let before = lab.audit().len();
-        lab.client(Way::Direct, "web-1").run(&["true"]).ended_with(0);
+        lab.client(Way::Direct, "web-1").run("true").ended_with(0);
         wait_for("audit.jsonl to have the session", SOON, || {
             lab.audit().iter().skip(before).any(|line| line["event"] == "connection-ended")
         });
