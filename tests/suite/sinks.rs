@@ -1,5 +1,5 @@
-//! Copies of the audit trail, and receivers that others wrote: Python's TLS, an OCSF schema from a package, and the
-//! protobuf of OpenTelemetry.
+//! Copies of the audit trail, and receivers that others wrote: rsyslog, Python's TLS, an OCSF schema from a package, and
+//! the protobuf of OpenTelemetry.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -253,4 +253,103 @@ fn what_a_receiver_missed_it_gets_when_it_is_back_also_after_kill_9() {
     let different: BTreeSet<String> = got.iter().map(Value::to_string).collect();
     assert_eq!(different, trail.iter().map(Value::to_string).collect());
     assert_eq!(seqs(&got).last(), seqs(&trail).last());
+}
+
+/// An rsyslog that takes messages in three ways and says what it understood.
+struct Rsyslog {
+    folder: PathBuf,
+    port: u16,
+    pid: u64,
+}
+
+const RSYSLOG: &str = r#"
+global(workDirectory="FOLDER")
+module(load="imtcp")
+module(load="imudp")
+module(load="imuxsock" SysSock.Use="off")
+template(name="line" type="list" option.jsonf="on") {
+  property(outname="input" name="inputname" format="jsonf")
+  property(outname="priority" name="pri" format="jsonf")
+  property(outname="host" name="hostname" format="jsonf")
+  property(outname="app" name="app-name" format="jsonf")
+  property(outname="id" name="msgid" format="jsonf")
+  property(outname="data" name="structured-data" format="jsonf")
+  property(outname="message" name="msg" format="jsonf")
+}
+input(type="imtcp" port="PORT" address="127.0.0.1")
+input(type="imudp" port="PORT" address="127.0.0.1")
+input(type="imuxsock" Socket="FOLDER/log" UseSpecialParser="off" ParseHostname="on" RateLimit.Interval="0")
+action(type="omfile" file="FOLDER/messages" template="line")
+"#;
+
+impl Rsyslog {
+    fn start(folder: PathBuf) -> Self {
+        std::fs::create_dir(&folder).expect("a folder");
+        let port = Supervisor::get().free_port("127.0.0.1");
+        let path = folder.display().to_string();
+        let config = RSYSLOG.replace("FOLDER", &path).replace("PORT", &port.to_string());
+        std::fs::write(folder.join("rsyslog.conf"), config).expect("written");
+        let argv =
+            ["/usr/sbin/rsyslogd", "-n", "-f", &format!("{path}/rsyslog.conf"), "-i", &format!("{path}/pid")];
+        let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+        let out = folder.join("out");
+        let pid = Supervisor::get().spawn(&argv, &json!({}), &out, &out);
+        wait_for("rsyslog", SOON, || {
+            folder.join("log").exists() && std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        Self { folder, port, pid }
+    }
+
+    /// What it understood of messages that came in that way.
+    fn understood(&self, input: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.join("messages")).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let all = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        all.filter(|message| message["input"] == input).collect()
+    }
+}
+
+impl Drop for Rsyslog {
+    fn drop(&mut self) {
+        Supervisor::get().end(self.pid);
+    }
+}
+
+#[test]
+fn rsyslog_understands_every_message_over_tcp_udp_and_a_unix_socket() {
+    let folder = Supervisor::get().new_folder();
+    let rsyslog = Rsyslog::start(folder.path().join("rsyslog"));
+    let sink = |name: &str, to: String| format!(r#"{{ name = "{name}", kind = "syslog", to = "{to}" }}"#);
+    let sinks = [
+        sink("tcp", format!("tcp://127.0.0.1:{}", rsyslog.port)),
+        sink("udp", format!("udp://127.0.0.1:{}", rsyslog.port)),
+        sink("unix", format!("unix://{}/log", rsyslog.folder.display())),
+    ];
+    let lab = Lab::with()
+        .instance("web-1")
+        .config("audit", "sinks", &format!("[{}]", sinks.join(", ")))
+        .config("node", "name", "\"bastion-1\"")
+        .start();
+    lab.client(Way::Jump, "web-1").run("echo \"grüß ] \\\" $(printf '\\033[2J')\"; true").ended_with(0);
+    lab.audited("connection-ended", |_| true);
+    let trail = stopped(&lab);
+    for input in ["imtcp", "imudp", "imuxsock"] {
+        wait_for("rsyslog to have every line", SOON, || rsyslog.understood(input).len() >= trail.len());
+        let understood = rsyslog.understood(input);
+        let lines: Vec<Value> = understood
+            .iter()
+            .map(|message| serde_json::from_str(message["message"].as_str().expect("a text")).expect("JSON"))
+            .collect();
+        assert_eq!(lines, trail, "{input}");
+        for (message, line) in understood.iter().zip(&trail) {
+            assert_eq!(
+                (&message["host"], &message["app"]),
+                (&json!("bastion-1"), &json!("drawbridge")),
+                "{input}"
+            );
+            assert_eq!(message["id"], line["event"], "{input}");
+            let data = message["data"].as_str().expect("a text");
+            assert!(data.contains(&format!("seq=\"{}\"", line["seq"])), "{input}: {data}");
+        }
+    }
 }
