@@ -108,7 +108,9 @@ impl<J: Journal, D: Destination> Runner<J, D> {
         if timeout(LAST_WORDS, self.destination.close()).await.is_err() {
             tracing::debug!(sink = %self.terms.name, "the receiver did not say goodbye");
         }
-        self.save().await;
+        if timeout(LAST_WORDS, self.save()).await.is_err() {
+            tracing::warn!(sink = %self.terms.name, "a sink's position is not written down: some lines go again at the next start");
+        }
     }
 
     async fn begin(&mut self) {
