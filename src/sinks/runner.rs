@@ -108,7 +108,9 @@ impl<J: Journal, D: Destination> Runner<J, D> {
         if timeout(LAST_WORDS, self.destination.close()).await.is_err() {
             tracing::debug!(sink = %self.terms.name, "the receiver did not say goodbye");
         }
-        self.save().await;
+        if timeout(LAST_WORDS, self.save()).await.is_err() {
+            tracing::warn!(sink = %self.terms.name, "a sink's position is not written down: some lines go again at the next start");
+        }
     }
 
     async fn begin(&mut self) {
@@ -191,7 +193,11 @@ impl<J: Journal, D: Destination> Runner<J, D> {
         tokio::select! {
             biased;
             () = stop.cancelled() => return ControlFlow::Break(()),
-            () = self.terms.reopen.notified() => self.destination.reopen().await,
+            () = self.terms.reopen.notified() => {
+                if timeout(DELIVERY, self.destination.reopen()).await.is_err() {
+                    tracing::warn!(sink = %self.terms.name, "the file of a sink could not be opened again in time");
+                }
+            }
             changed = self.committed.changed() => if changed.is_err() {
                 // Nobody writes any more; what follows is the order to stop.
                 stop.cancelled().await;
@@ -307,7 +313,11 @@ impl<J: Journal, D: Destination> Runner<J, D> {
     /// Writes the position down, where there is a new one.
     async fn save(&mut self) {
         self.next_save = Instant::now() + SAVE_INTERVAL;
-        let settled = match self.destination.settled(self.sent).await {
+        if (self.sent, self.untold) == (self.saved, self.saved_untold) {
+            return;
+        }
+        let settled = within(DELIVERY, self.destination.settled(self.sent)).await;
+        let settled = match settled {
             Ok(settled) => settled.clamp(self.floor, self.sent.max(self.floor)),
             Err(failure) => {
                 self.failed(&failure);
@@ -359,12 +369,12 @@ impl<J: Journal, D: Destination> Runner<J, D> {
     }
 }
 
-async fn within(
+async fn within<T>(
     longest: Duration,
-    delivery: impl Future<Output = Result<Delivered, Failure>>,
-) -> Result<Delivered, Failure> {
-    let late = || Failure::new(format!("the lines were not taken within {} seconds", longest.as_secs()));
-    timeout(longest, delivery).await.unwrap_or_else(|_| Err(late()))
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = || Failure::new(format!("there was no answer within {} seconds", longest.as_secs()));
+    timeout(longest, answer).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn after(stop: &CancellationToken, grace: Duration) {

@@ -49,6 +49,8 @@ mod recordings;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod sinks;
+#[cfg(test)]
 mod stalls;
 #[cfg(test)]
 mod unruly_clients;

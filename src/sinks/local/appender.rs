@@ -27,9 +27,16 @@ impl LogFile {
     }
 
     fn opened(&mut self) -> io::Result<&mut Appender<File>> {
+        if let Some(file) = &self.open
+            && is_moved(&self.path, &file.medium)?
+        {
+            // What is in it counts as delivered soon, and nobody syncs it later.
+            file.medium.sync_data()?;
+            self.open = None;
+        }
         let kept = match self.open.take() {
-            Some(file) if !is_moved(&self.path, &file.medium)? => file,
-            Some(_) | None => Appender::new(open_locked(&self.path)?),
+            Some(file) => file,
+            None => Appender::new(open_locked(&self.path)?),
         };
         Ok(self.open.insert(kept))
     }
@@ -79,6 +86,9 @@ fn open_locked(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     lock(&file)?;
+    // A new file's name is durable only when its directory is.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()?;
     Ok(file)
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Local {
     form: Form,
     node: String,
     under_way: Option<UnderWay>,
+    /// The last line that is known to be on the disk.
+    settled: Option<u64>,
     /// The batch that was rendered last, to be tried again as it is: its first and last line, and the bytes.
     rendered: Option<(u64, u64, Vec<u8>)>,
 }
@@ -122,7 +124,7 @@ impl Local {
     fn start(medium: Box<dyn Medium>, form: Form, node: &str) -> io::Result<Self> {
         let (jobs, received) = sync_channel(1);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || work(&received, medium))?;
-        Ok(Self { jobs, form, node: node.to_owned(), under_way: None, rendered: None })
+        Ok(Self { jobs, form, node: node.to_owned(), under_way: None, settled: None, rendered: None })
     }
 
     fn give(&self, job: Job) -> Result<(), Failure> {
@@ -186,7 +188,11 @@ impl Destination for Local {
     }
 
     async fn deliver(&mut self, lines: &[JournalLine]) -> Result<Delivered, Failure> {
-        let Some(last) = lines.last().map(|line| line.seq) else { return Ok(Delivered::default()) };
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
+            return Ok(Delivered::default());
+        };
+        let (before, last) = (first.seq.saturating_sub(1), last.seq);
+        self.settled.get_or_insert(before);
         if let Some(through) = self.finish_what_is_under_way().await? {
             if through == last {
                 self.rendered = None;
@@ -204,7 +210,20 @@ impl Destination for Local {
     }
 
     async fn settled(&mut self, sent: u64) -> Result<u64, Failure> {
-        self.ask(Job::Sync).await.map(|()| sent)
+        let (answer, answered) = oneshot::channel();
+        self.give(Job::Sync(answer))?;
+        match answered.await {
+            Ok(Err(error)) => {
+                // The system reports this once, and may have forgotten the bytes.
+                let failure = Failure::new(format!("the disk did not take the lines: {error}"));
+                Err(self.settled.into_iter().fold(failure, Failure::resuming_after))
+            }
+            answer => {
+                settle(answer)?;
+                self.settled = Some(sent);
+                Ok(sent)
+            }
+        }
     }
 
     async fn reopen(&mut self) {
@@ -316,6 +335,33 @@ mod tests {
         sink.deliver(&lines).await.expect("the same lines, once");
         drop(sink);
         assert_eq!(read.join().expect("a count"), (1 << 20) + 1);
+    }
+
+    #[tokio::test]
+    async fn lines_that_the_disk_did_not_take_go_again() {
+        struct Disk;
+        impl Medium for Disk {
+            fn append(&mut self, _lines: &[u8]) -> io::Result<()> {
+                Ok(())
+            }
+            fn sync(&mut self) -> io::Result<()> {
+                Err(io::Error::other("input/output error"))
+            }
+            fn reopen(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+            fn last_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+                Ok(None)
+            }
+        }
+        let mut sink = Local::start(Box::new(Disk), Form::Native, "b1").expect("a thread");
+        sink.deliver(&[line(5), line(6)]).await.expect("written");
+        sink.deliver(&[line(7)]).await.expect("written");
+        let failure = sink.settled(7).await.expect_err("it did not sync");
+        assert_eq!(
+            (failure.resume_after, failure.detail.as_str()),
+            (Some(4), "the disk did not take the lines: input/output error")
+        );
     }
 
     #[test]

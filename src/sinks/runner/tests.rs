@@ -87,6 +87,8 @@ struct Inside {
     recalled: Vec<u64>,
     down: bool,
     hangs: bool,
+    /// It takes lines, and never says that they are safe.
+    never_settles: bool,
     refuses: u64,
     attempts: u64,
     reached: Option<u64>,
@@ -136,6 +138,9 @@ impl Destination for Receiver {
     }
 
     async fn settled(&mut self, sent: u64) -> Result<u64, Failure> {
+        if self.inside().never_settles {
+            std::future::pending::<()>().await;
+        }
         Ok(self.inside().settled.unwrap_or(sent))
     }
 
@@ -436,4 +441,20 @@ async fn stopping_does_not_wait_for_a_receiver_that_hangs() {
     running.stop().await;
     assert!(before.elapsed() <= 3 * LAST_WORDS, "{:?}", before.elapsed());
     assert_eq!(stage.position("a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_never_syncs_holds_up_the_position_and_not_the_lines() {
+    let stage = Stage::new();
+    let receiver = Receiver::default();
+    receiver.inside().never_settles = true;
+    let running = stage.start("a", &receiver);
+    for _ in 0..5 {
+        stage.book.add(10);
+        sleep(2 * MINUTE).await;
+    }
+    assert_eq!((receiver.got().len(), stage.position("a")), (50, None));
+    let before = Instant::now();
+    running.stop().await;
+    assert!(before.elapsed() <= DELIVERY + 4 * LAST_WORDS, "{:?}", before.elapsed());
 }
