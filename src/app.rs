@@ -27,8 +27,8 @@ use crate::reload::FileWatch;
 use crate::session::{self, Services};
 use crate::tcp::PromptTcp;
 
-pub(crate) use build::{database, host_ca, inventory, store};
 pub use build::{directory, policy};
+pub(crate) use build::{host_ca, inventory, store};
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

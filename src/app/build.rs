@@ -1,7 +1,6 @@
 //! Makes the parts from the config.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,15 +55,10 @@ pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
     Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
 }
 
-/// Where the database is.
-pub(crate) fn database(config: &Config) -> PathBuf {
-    config.data.dir.join("drawbridge.db")
-}
-
 /// What survives a restart; made at first use.
 pub(crate) async fn store(config: &Config) -> Result<Store, AppError> {
     data_dir(config)?;
-    Ok(Store::open(&database(config)).await?)
+    Ok(Store::open(&config.store).await?)
 }
 
 fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
@@ -90,9 +84,10 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     let store = Arc::new(store(config).await?);
     let log = Log::open(
         &audit::Settings {
-            path: config.audit.file.clone(),
-            stdout: config.audit.stdout,
+            journal: config.audit.journal.clone(),
+            node: config.node.name_or_host(),
             sync: config.audit.sync,
+            resume: None,
         },
         Arc::clone(&clock),
     )?;

@@ -128,19 +128,22 @@ impl FileAct {
 pub struct PathFacts {
     /// The path, U+FFFD where it is not UTF-8; cut like every [`Text`].
     pub text: Text,
-    /// Its bytes in hexadecimal, where they are not UTF-8; at most [`Text::LENGTH_MAX`] of them.
+    /// Its bytes in hexadecimal, where the text does not say them all: where they are not UTF-8, or more than a
+    /// text holds. At most [`PathFacts::BYTES_MAX`] of them.
     pub hex: Option<String>,
 }
 
 impl PathFacts {
+    /// The most bytes that are kept: Linux's `PATH_MAX`. The end of a path matters more than its beginning, so
+    /// none that a target takes is cut.
+    pub const BYTES_MAX: usize = 4096;
+
     /// Takes a path.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let kept = bytes.get(..Text::LENGTH_MAX).unwrap_or(bytes);
-        // A cut inside a character is no fault of the path's.
-        let whole = std::str::from_utf8(kept)
-            .map_or_else(|error| kept.len() < bytes.len() && error.error_len().is_none(), |_| true);
-        Self { text: Text::from_bytes(bytes), hex: (!whole).then(|| data_encoding::HEXLOWER.encode(kept)) }
+        let said = bytes.len() <= Text::LENGTH_MAX && std::str::from_utf8(bytes).is_ok();
+        let kept = bytes.get(..Self::BYTES_MAX).unwrap_or(bytes);
+        Self { text: Text::from_bytes(bytes), hex: (!said).then(|| data_encoding::HEXLOWER.encode(kept)) }
     }
 }
 
@@ -153,13 +156,13 @@ pub struct FileFacts {
     pub operation: FileAct,
     /// The file, as the client named it.
     pub path: Text,
-    /// Its bytes in hexadecimal, where they are not UTF-8.
+    /// Its bytes in hexadecimal, where they are not UTF-8 or more than the text holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_hex: Option<String>,
-    /// The other path: the new name, or what a link leads to.
+    /// The name that came into being: of a rename, a link or a copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_path: Option<Text>,
-    /// Its bytes in hexadecimal, where they are not UTF-8.
+    /// Its bytes in hexadecimal, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_path_hex: Option<String>,
     /// How many bytes were moved; of `setstat`, the size that was set.
@@ -168,16 +171,17 @@ pub struct FileFacts {
     /// Where in the file the first of them lies, where that is not its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// SHA-256 of what was moved, in hexadecimal; absent where it did not go from front to back.
+    /// SHA-256 of those bytes, in hexadecimal; absent where they are not one piece of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Whether bytes were moved out of order, so that there is no hash.
+    /// Whether bytes came out of order or twice, so that there is no hash.
     #[serde(skip_serializing_if = "is_false")]
     pub out_of_order: bool,
     /// The mode bits that were set, in octal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// `ok`, or what the target said: `no-such-file`, `permission-denied`, `failure`, …
+    /// `ok`, or what the target said: `no-such-file`, `permission-denied`, `failure`, …; `unfinished` or `unknown`
+    /// where it did not say.
     pub result: &'static str,
     /// More about it, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,8 +224,11 @@ mod tests {
         let path = PathFacts::from_bytes(b"/tmp/\xff");
         assert_eq!((path.text.as_str(), path.hex.as_deref()), ("/tmp/\u{fffd}", Some("2f746d702fff")));
         assert_eq!(PathFacts::from_bytes("/tmp/ä".as_bytes()).hex, None);
+        assert_eq!(PathFacts::from_bytes(&[b'a'; 1024]).hex, None);
         let long = PathFacts::from_bytes("ä".repeat(2000).as_bytes());
-        assert_eq!((long.text.as_str().len(), long.hex), (1024 + '…'.len_utf8(), None));
-        assert_eq!(PathFacts::from_bytes(format!("a{}", "ä".repeat(2000)).as_bytes()).hex, None);
+        let hex = long.hex.map(|hex| hex.len());
+        assert_eq!((long.text.as_str().len(), hex), (1024 + '…'.len_utf8(), Some(2 * 4000)));
+        let too_long = PathFacts::from_bytes(&[b'a'; 5000]);
+        assert_eq!(too_long.hex.map(|hex| hex.len()), Some(2 * 4096));
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::recorders::Program;
+use super::scp::ScpReader;
+use super::sftp::SftpReader;
 use crate::audit::FileFacts;
 
 /// Operations that may wait to be put on record before the relay does.
@@ -52,11 +54,44 @@ pub trait Following: Send + std::fmt::Debug {
     fn unanswered_write_bytes(&self) -> u64;
 }
 
+macro_rules! follow {
+    ($($reader:ident, $unanswered:expr;)*) => { $(
+        impl Following for $reader {
+            fn to_target(&mut self, data: &[u8]) {
+                self.to_target(data);
+            }
+
+            fn to_client(&mut self, data: &[u8]) {
+                self.to_client(data);
+            }
+
+            fn end(&mut self) {
+                self.end();
+            }
+
+            fn take(&mut self) -> Option<FileFacts> {
+                self.take().map(FileFacts::from)
+            }
+
+            fn unanswered_write_bytes(&self) -> u64 {
+                ($unanswered)(self)
+            }
+        }
+    )* };
+}
+
+follow! {
+    SftpReader, SftpReader::unanswered_write_bytes;
+    ScpReader, |_: &ScpReader| 0; // each file waits for its answer
+}
+
 impl Files {
     /// Follows a program that moves files in a way that is known here.
     pub(super) fn of(program: Program<'_>) -> Option<Self> {
         let reader: Box<dyn Following> = match program {
-            Program::Sftp | Program::Exec(_) | Program::Shell | Program::Subsystem(_) => return None,
+            Program::Sftp => Box::new(SftpReader::new()),
+            Program::Exec(line) => Box::new(ScpReader::from_command(line)?),
+            Program::Shell | Program::Subsystem(_) => return None,
         };
         Some(Self::with(reader))
     }

@@ -21,14 +21,18 @@ mod error;
 mod files;
 mod follow;
 mod frame;
+pub mod operation;
 pub mod player;
 mod recorder;
 mod recorders;
+pub mod scp;
+pub mod sftp;
 mod spool;
 mod station;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod vault;
 
 pub use cast::{Format, Origin};

@@ -39,6 +39,10 @@ mod passthrough;
 #[cfg(test)]
 mod past_bugs;
 #[cfg(test)]
+mod record_crash;
+#[cfg(test)]
+mod record_tampering;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod refusals;
