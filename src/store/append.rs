@@ -230,7 +230,7 @@ async fn fold<T: Folded>(
 }
 
 /// The rows with these ids that there are.
-async fn present<T: Folded>(
+pub(super) async fn present<T: Folded>(
     connection: &mut AnyConnection,
     ids: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, T>, StoreError> {
@@ -251,7 +251,7 @@ async fn present<T: Folded>(
 }
 
 /// Writes rows; one that is there already gets the new derived values.
-async fn put<T: Table>(connection: &mut AnyConnection, rows: Vec<T>) -> Result<(), StoreError> {
+pub(super) async fn put<T: Table>(connection: &mut AnyConnection, rows: Vec<T>) -> Result<(), StoreError> {
     let others = T::COLUMNS.iter().filter(|column| !T::KEY.contains(column));
     let set: Vec<String> = others.map(|column| format!("{column} = excluded.{column}")).collect();
     let conflict = format!(" ON CONFLICT ({}) DO UPDATE SET {}", T::KEY.join(", "), set.join(", "));

@@ -8,7 +8,7 @@ use super::events::EventRow;
 use super::line::Said;
 use super::rows::{Cells, ConnectionRow, DecisionRow, HeadRow, RecordedRow, SessionRow, Table};
 use super::sql::{Sql, signed};
-use super::{Store, StoreError, answered};
+use super::{LineHash, Store, StoreError, answered};
 use crate::domain::NodeName;
 
 /// One row that is not what the lines say.
@@ -67,6 +67,7 @@ impl Store {
         let mut checked = Checked::default();
         for node in self.nodes().await? {
             self.check_events(&node, &mut checked).await?;
+            self.check_position(&node, &mut checked).await?;
             self.check_head(&node, &mut checked).await?;
         }
         self.check_table::<ConnectionRow>(&mut checked).await?;
@@ -238,6 +239,25 @@ impl Store {
             }
         }
         Ok(made)
+    }
+
+    /// Whether the last line is the one that was written last. One that is stored meanwhile is looked at again.
+    async fn check_position(&self, node: &NodeName, checked: &mut Checked) -> Result<(), StoreError> {
+        checked.compared(1);
+        if !self.position_is_last(node).await? && !self.position_is_last(node).await? {
+            checked.differs("nodes", node.as_str(), "the last line is not the one that was stored last");
+        }
+        Ok(())
+    }
+
+    async fn position_is_last(&self, node: &NodeName) -> Result<bool, StoreError> {
+        let position = self.position(node).await?;
+        let mut sql = Sql::new("SELECT seq, line FROM events WHERE node = ");
+        sql.bind(node.as_str()).push(" ORDER BY seq DESC LIMIT 1");
+        let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
+        let Some(row) = row else { return Ok(position.is_none()) };
+        let cells = Cells { row: &row, table: "events" };
+        Ok(position == Some((cells.count("seq")?, LineHash::of(&cells.text("line")?))))
     }
 
     /// Whether the head of a node is its last one. One that is stored meanwhile is looked at again.

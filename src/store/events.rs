@@ -1,9 +1,9 @@
 //! Events, decisions, heads and whole chains, looked up.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::line::{indexed, lower};
@@ -207,15 +207,26 @@ impl Store {
         rows.iter().map(line).collect()
     }
 
-    /// The nodes of which anything is stored, by name.
+    /// The nodes of which anything is stored, by name: those that have lines, and those that had some.
     ///
     /// # Errors
     /// When the database does not answer or a row is damaged.
     pub async fn nodes(&self) -> Result<Vec<NodeName>, StoreError> {
-        let sql = Sql::new("SELECT node FROM nodes ORDER BY node");
-        let rows = answered(async { Ok(sql.query().fetch_all(&self.pool).await?) }).await?;
-        let damaged = || StoreError::Unreadable { table: "nodes", field: "node" };
-        rows.iter().map(|row| NodeName::parse(row.try_get(0)?).ok_or_else(damaged)).collect()
+        let mut nodes = BTreeSet::new();
+        for table in ["nodes", "events"] {
+            let mut last = Some(String::new());
+            while let Some(after) = last {
+                let mut sql = Sql::default();
+                sql.push("SELECT MIN(node) AS node FROM ").push(table).push(" WHERE node > ").bind(after);
+                let row = answered(async { Ok(sql.query().fetch_one(&self.pool).await?) }).await?;
+                last = Cells { row: &row, table }.maybe_text("node")?;
+                let damaged = || StoreError::Unreadable { table, field: "node" };
+                nodes.extend(
+                    last.as_deref().map(|name| NodeName::parse(name).ok_or_else(damaged)).transpose()?,
+                );
+            }
+        }
+        Ok(nodes.into_iter().collect())
     }
 
     /// The last signed head of every node, by name.

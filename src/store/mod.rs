@@ -17,12 +17,13 @@ mod check;
 mod derive;
 mod error;
 mod events;
+mod fits;
 mod index;
-mod journal;
 mod line;
 mod open;
 mod orders;
 mod pins;
+mod prune;
 mod recordings;
 mod rows;
 mod sessions;
@@ -37,14 +38,17 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
+use crate::audit::{JournalLine, LineHash, Stored};
+
 pub use check::{Checked, Mismatch};
 pub use error::StoreError;
 pub use events::{DecisionFilter, EventCursor, EventFilter, EventRow};
+pub use fits::{Followed, OtherHeads, RecordingIndex};
 pub use index::{Indexer, Lines, News};
-pub use journal::{JournalLine, LineHash, Stored};
 pub use open::Place;
 pub use orders::{NodeOrders, Ordered};
 pub use pins::{Forgotten, MachineId, Pin, Voucher};
+pub use prune::{Discarded, PrunePlan, Pruned, Pruning};
 pub use recordings::{RecordingRow, RecordingState};
 pub use rows::{ConnectionRow, DecisionRow, HeadRow, SessionRow};
 pub use sessions::{Cursor, Found, SessionFilter, Unfinished};

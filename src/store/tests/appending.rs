@@ -175,13 +175,14 @@ on_both! {
         scribe.line("head", None, None, r#","through":8,"hash":"00","key":"SHA256:k","signature":"c2ln""#);
         store.append(&scribe.node, &scribe.lines).await.expect("appended");
         whole(&store, &scribe).await;
-        let tampered: [(&str, &'static str, &'static str); 7] = [
+        let tampered: [(&str, &'static str, &'static str); 8] = [
             ("sessions", "UPDATE sessions SET user_name = 'bob'", "UPDATE sessions SET user_name = 'alice'"),
             ("connections", "UPDATE connections SET ending = NULL", "UPDATE connections SET ending = 'client-left'"),
             ("decisions", "UPDATE decisions SET outcome = 'refuse'", "UPDATE decisions SET outcome = 'permit'"),
             ("heads", "UPDATE heads SET through = 9", "UPDATE heads SET through = 8"),
             ("events", "UPDATE events SET text = 'ls' WHERE text = 'uptime'", "UPDATE events SET text = 'uptime' WHERE text = 'ls'"),
             ("events", "UPDATE events SET event = 'reloaded' WHERE seq = 7", "UPDATE events SET event = 'session-ended' WHERE seq = 7"),
+            ("nodes", "UPDATE nodes SET seq = 10", "UPDATE nodes SET seq = 9"),
             ("sessions", "DELETE FROM sessions", "SELECT 1"),
         ];
         for (table, change, back) in tampered {

@@ -142,7 +142,7 @@ on_both! {
         following.caught_up(&scribe).await;
         let news = Arc::clone(&following.news);
         following.end().await;
-        let news = news.lock().expect("not poisoned");
+        let news = news.lock().expect("not poisoned").clone();
         assert!(matches!(news.as_slice(), [News::Unavailable { .. }, News::Recovered { lines: 16, .. }]), "{news:?}");
         assert_eq!(store.lines(&scribe.node, 0, ALL).await.expect("an answer"), scribe.lines);
         assert_eq!(store.check_derived().await.expect("an answer").mismatches, []);
