@@ -419,7 +419,9 @@ mod tests {
         }
 
         fn wait_client(&self) -> crate::credential::BoxFuture<'_, ()> {
-            Box::pin(async { drop(self.open.wait().await) })
+            Box::pin(async {
+                self.open.wait().await;
+            })
         }
 
         fn broken(&self) -> crate::credential::BoxFuture<'_, (Ending, &'static str)> {

@@ -288,7 +288,15 @@ fn recordings_are_moved_to_a_bucket_encrypted_and_locked_once_it_takes_them() {
         .config("recording", "s3_encryption", "\"AES256\"")
         .config("recording", "s3_object_lock", "\"governance\"")
         .config("recording", "s3_object_lock_days", "30")
-        .start();
+        .prepare();
+    // One that an earlier run left: large enough to be uploaded in parts.
+    let left = RecordingId::fixed(2);
+    let large = noise(20 << 20, 3);
+    let spool = lab.dir().join("data/recordings");
+    std::fs::create_dir_all(&spool).expect("our own folder");
+    let left_file = spool.join(format!("{left}.cast.zst"));
+    std::fs::write(&left_file, &large).expect("our own folder");
+    let lab = lab.serve();
     s3(
         &lab,
         "s3.create_bucket(Bucket='lab-recordings', ObjectLockEnabledForBucket=True, \
