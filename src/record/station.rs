@@ -102,6 +102,8 @@ struct Reel {
     tape: Arc<Tape>,
     file: SpoolFile,
     scribe: Scribe,
+    /// Since when the beginning of a character waits for its end.
+    waiting: Option<Instant>,
 }
 
 /// Writes down what comes to a station, until it is closed and nothing is left.
@@ -109,7 +111,7 @@ pub(super) fn run(station: &Station, finished: &(dyn Fn() + Send + Sync)) {
     let mut desk = Desk::default();
     let mut reels: Vec<Reel> = Vec::new();
     while let Some(Work { due, new }) = station.next() {
-        let reel = |(tape, file)| Reel { tape, file, scribe: Scribe::default() };
+        let reel = |(tape, file)| Reel { tape, file, scribe: Scribe::default(), waiting: None };
         reels.extend(new.into_iter().map(reel));
         for tape in due {
             // One that is not there has ended already: it was in both queues.
@@ -154,7 +156,7 @@ impl Desk {
 
     fn write(&mut self, reel: &mut Reel, batch: &Batch, taken: Taken) -> Result<(), RecordError> {
         let Self { press, text, .. } = self;
-        let Reel { tape, file, scribe } = reel;
+        let Reel { tape, file, scribe, waiting } = reel;
         let mut print = |text: &mut Vec<u8>| -> Result<(), RecordError> {
             if !text.is_empty() {
                 file.append(press.frame(text)?, text.len() as u64)?;
@@ -162,12 +164,17 @@ impl Desk {
             }
             Ok(())
         };
-        let waited = scribe.is_waiting();
         scribe.write(batch, text, &mut print)?;
-        // What began two ticks ago and has not gone on is no character.
-        if matches!(taken, Taken::Ended { .. }) || (waited && batch.is_empty()) {
+        // What has begun and not gone on for a while is no character.
+        let long = batch.is_empty() && waiting.is_some_and(|since| since.elapsed() >= TICK);
+        if long || matches!(taken, Taken::Ended { .. }) {
             scribe.give_up_waiting(tape.now_us(), text);
         }
+        *waiting = match *waiting {
+            _ if !scribe.is_waiting() => None,
+            Some(since) if batch.is_empty() => Some(since),
+            Some(_) | None => Some(Instant::now()),
+        };
         print(text)
     }
 

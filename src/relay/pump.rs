@@ -368,9 +368,117 @@ async fn next_answer(answers: &mut VecDeque<oneshot::Receiver<bool>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ssh::testing::connected;
+    use crate::ssh::{ChannelKind, Connection, ConnectionEvent};
 
     fn request(name: &str, payload: &'static [u8]) -> ChannelRequest {
         ChannelRequest { name: name.to_owned(), want_reply: false, payload: Bytes::from_static(payload) }
+    }
+
+    /// Lets nothing to the client until it is told to, and ends everything when it is told that.
+    #[derive(Default)]
+    struct Guard {
+        seen: Mutex<Vec<(&'static str, Vec<u8>)>>,
+        open: tokio::sync::SetOnce<()>,
+        broken: tokio::sync::SetOnce<()>,
+    }
+
+    impl Guard {
+        fn saw(&self, what: &'static str, data: &[u8]) {
+            self.seen.lock().expect("not poisoned").push((what, data.to_vec()));
+        }
+    }
+
+    impl Witness for Guard {
+        fn to_target(&self, data: &[u8]) {
+            self.saw("in", data);
+        }
+
+        fn to_client(&self, data: &[u8]) {
+            self.saw("out", data);
+        }
+
+        fn stderr_to_client(&self, data: &[u8]) {
+            self.saw("err", data);
+        }
+
+        fn window(&self, columns: u32, rows: u32) {
+            self.saw("size", format!("{columns}x{rows}").as_bytes());
+        }
+
+        fn target_ready(&self) -> bool {
+            true
+        }
+
+        fn client_ready(&self) -> bool {
+            self.open.initialized()
+        }
+
+        fn wait_target(&self) -> crate::credential::BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
+
+        fn wait_client(&self) -> crate::credential::BoxFuture<'_, ()> {
+            Box::pin(async {
+                self.open.wait().await;
+            })
+        }
+
+        fn broken(&self) -> crate::credential::BoxFuture<'_, (Ending, &'static str)> {
+            Box::pin(async {
+                self.broken.wait().await;
+                (Ending::RecordingFailed, "it broke.")
+            })
+        }
+    }
+
+    async fn channel(opener: &Connection, acceptor: &Connection) -> (Channel, Channel) {
+        let accepted = async {
+            let Ok(ConnectionEvent::Open(open)) = acceptor.next().await else {
+                panic!("a channel is opened")
+            };
+            open.accept()
+        };
+        let (opened, accepted) = tokio::join!(opener.open(&ChannelKind::Session), accepted);
+        (opened.expect("opened"), accepted)
+    }
+
+    #[tokio::test]
+    async fn a_witness_sees_all_holds_up_its_direction_only_and_can_end_it() {
+        let (client_end, ours_to_client) = connected().await;
+        let (ours_to_target, target_end) = connected().await;
+        let (client, near_client) = channel(&client_end, &ours_to_client).await;
+        let (near_target, target) = channel(&ours_to_target, &target_end).await;
+        let guard = std::sync::Arc::new(Guard::default());
+        let relay = tokio::spawn({
+            let guard = std::sync::Arc::clone(&guard);
+            async move {
+                let (_order, stop) = watch::channel(None);
+                let activity = Activity::default();
+                run(&near_client, &near_target, &activity, stop, Hold::Whole, Some(&*guard)).await
+            }
+        });
+        target.write(Bytes::from_static(b"held back")).await.expect("written");
+        client.write(Bytes::from_static(b"typed")).await.expect("written");
+        assert_eq!(target.recv().await, Some(ChannelEvent::Data(Bytes::from_static(b"typed").into())));
+        let size = [0, 0, 0, 132, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0, 0, 0];
+        drop(client.request("window-change", false, &size));
+        assert!(matches!(target.recv().await, Some(ChannelEvent::Request(_))));
+        assert!(guard.seen.lock().expect("not poisoned").iter().all(|(what, _)| *what != "out"));
+        guard.open.set(()).expect("once");
+        assert_eq!(client.recv().await, Some(ChannelEvent::Data(Bytes::from_static(b"held back").into())));
+        target.write_extended(STDERR, Bytes::from_static(b"amiss")).await.expect("written");
+        assert!(matches!(client.recv().await, Some(ChannelEvent::Extended(STDERR, _))));
+        let seen = guard.seen.lock().expect("not poisoned").clone();
+        let expected: [(_, &[u8]); 4] =
+            [("in", b"typed"), ("size", b"132x40"), ("out", b"held back"), ("err", b"amiss")];
+        assert_eq!(seen, expected.map(|(what, data)| (what, data.to_vec())));
+        guard.broken.set(()).expect("once");
+        let Some(ChannelEvent::Extended(STDERR, said)) = client.recv().await else {
+            panic!("it is told why")
+        };
+        assert_eq!(&*said, b"\r\ndrawbridge: it broke.\r\n");
+        assert_eq!(relay.await.expect("no panic").ending, Ending::RecordingFailed);
     }
 
     #[test]

@@ -51,12 +51,7 @@ fn copies_a_large_file(person: &Person, snippet: &str) {
 
 #[track_caller]
 fn copies_a_large_file_by(person: &Person, script: &str) {
-    copies_a_file_by(person, script, LARGE);
-}
-
-#[track_caller]
-fn copies_a_file_by(person: &Person, script: &str, size: usize) {
-    let sent = person.has_a_file("report.tar", size);
+    let sent = person.has_a_file("report.tar", LARGE);
     let done = person.runs(script).ended_with(0);
     for path in [person.home().join("back.tar"), person.srv().join("report.tar")] {
         let arrived = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; {done:?}", path.display()));
