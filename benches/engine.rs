@@ -143,7 +143,7 @@ impl Relayed {
         let (to_client, to_target) = (outer.server, inner.client);
         tokio::spawn(async move {
             let (_order, stop) = watch::channel(None);
-            relay::run(&to_client, &to_target, &Activity::default(), stop, Hold::Whole).await
+            relay::run(&to_client, &to_target, &Activity::default(), stop, Hold::Whole, None).await
         });
         Self { client: outer.client, target: inner.server, _carriers: [outer.carriers, inner.carriers] }
     }

@@ -3,6 +3,7 @@
 //! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
 
 mod build;
+mod recordings;
 mod reload;
 mod workers;
 
@@ -59,6 +60,12 @@ pub enum AppError {
     /// The state database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// Recordings cannot be kept.
+    #[error("recordings cannot be kept: {0}")]
+    Record(#[from] crate::record::RecordError),
+    /// Where recordings are to be kept cannot be used.
+    #[error(transparent)]
+    Vault(#[from] crate::record::vault::VaultError),
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),
@@ -88,12 +95,14 @@ pub async fn run(
 ) -> Result<(), AppError> {
     // Changes of files count from here on, so that none between reading and watching is lost.
     let watch = FileWatch::start(config.reloadable_files());
+    let vault = recordings::vault(&config)?;
     let services = build::services(&config, &aws).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
+    recordings::salvage(&services).await?;
 
     let mut running = JoinSet::new();
     let inventory = services.inventory.clone();
@@ -101,6 +110,8 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
+    let (recorded, index) = (Arc::clone(&services), Arc::new(recordings::Unlisted));
+    running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
     for address in &addresses {

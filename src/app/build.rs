@@ -15,8 +15,9 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::policy::Policy;
 use crate::problem::Problem;
+use crate::record::{self, Recorders};
 use crate::reload::Reloadable;
-use crate::session::{Gateway, Services, Settings};
+use crate::session::{Gateway, Roster, Services, Settings};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -89,12 +90,17 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     let store = Arc::new(store(config).await?);
     let log = Log::open(
         &audit::Settings {
-            path: config.audit.file.clone(),
-            stdout: config.audit.stdout,
+            journal: config.audit.journal.clone(),
+            node: config.node.name_or_host(),
             sync: config.audit.sync,
+            resume: None,
         },
         Arc::clone(&clock),
     )?;
+    let recorders = Recorders::start(record::Settings {
+        spool: config.recording.dir.clone(),
+        default_mode: config.recording.default,
+    })?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
@@ -109,6 +115,8 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         inventory,
         connector,
         gateway: Gateway::new(&config.server.listen),
+        recorders,
+        roster: Roster::default(),
         log,
         clock,
         host_key,

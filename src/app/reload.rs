@@ -18,12 +18,9 @@ pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCa
         tracing::warn!(%warning, "policy");
     }
     let events = [event(What::Users, &users), event(What::Revocation, &users), event(What::Policy, &policy)];
-    let (services, rotate) = (Arc::clone(services), matches!(cause, ReloadCause::Hangup));
+    let services = Arc::clone(services);
     let tasks = services.tasks.clone();
     tasks.spawn_named("reload", async move {
-        if rotate && let Err(error) = services.log.reopen().await {
-            tracing::error!(%error, "the audit log could not be opened again");
-        }
         for event in events {
             if let Err(error) = services.log.record(Entry::of_daemon(event)).await {
                 tracing::error!(%error, "a reload is not on record");

@@ -300,6 +300,13 @@ pub enum Event {
         /// What went wrong.
         detail: Text,
     },
+    /// A recording of an earlier run, which ended without telling, was closed: this is how far it goes.
+    RecordingSalvaged {
+        /// The channel.
+        channel: ChannelNumber,
+        /// The recording.
+        recording: RecordingFacts,
+    },
     /// The target listens for the client, or listens no longer.
     ForwardListening {
         /// Where.
@@ -361,10 +368,11 @@ pub enum Event {
     },
     /// Somebody sees another one's session as it goes on.
     SessionWatched {
-        /// Who watches.
-        user: UserName,
+        /// Who watches: a user, or `operator` where it is done on a node's command line.
+        by: Text,
         /// The address that they watch from.
-        client_addr: IpAddr,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_addr: Option<IpAddr>,
         /// The session that is watched.
         watched: SessionId,
         /// Whether the one who is watched is told.
@@ -582,6 +590,7 @@ names! {
     ChannelEnded => "channel-ended",
     FileOperation => "file-operation",
     RecordingFailed => "recording-failed",
+    RecordingSalvaged => "recording-salvaged",
     ForwardListening => "forward-listening",
     ForwardStarted => "forward-started",
     ForwardEnded => "forward-ended",

@@ -408,6 +408,17 @@ fn channels() -> Vec<Event> {
             mode: RecordMode::Required,
             detail: "no space left on device".into(),
         },
+        Event::RecordingSalvaged {
+            channel: ChannelNumber(1),
+            recording: RecordingFacts {
+                id: recording(),
+                format: RecordingFormat::Asciicast,
+                bytes: 5120,
+                compressed_bytes: 1337,
+                sha256: sha256("a recording"),
+                complete: false,
+            },
+        },
     ]
 }
 
@@ -489,8 +500,8 @@ fn files() -> Vec<Event> {
 fn oversight() -> Vec<Event> {
     vec![
         Event::SessionWatched {
-            user: alice(),
-            client_addr: CLIENT,
+            by: "alice".into(),
+            client_addr: Some(CLIENT),
             watched: SessionId::fixed(2),
             told: true,
         },

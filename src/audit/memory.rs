@@ -5,60 +5,80 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::Sink;
+use super::chain::{Chain, Tip};
+use super::journal::Book;
+use crate::domain::NodeName;
 
 /// Keeps lines, or fails where it was told to.
-#[derive(Debug, Clone, Default)]
-pub(super) struct MemorySink(Arc<Mutex<Kept>>);
+#[derive(Debug, Clone)]
+pub(super) struct MemoryJournal {
+    book: Arc<Book>,
+    kept: Arc<Mutex<Kept>>,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    lines: Vec<Value>,
+    chain: Chain,
+    lines: Vec<String>,
     /// How many lines fit.
     room: Option<usize>,
 }
 
-impl MemorySink {
+impl MemoryJournal {
+    pub(super) fn new(node: NodeName) -> Self {
+        let kept = Kept { chain: Chain { node, tip: Tip::START }, lines: Vec::new(), room: None };
+        Self { book: Arc::new(Book::in_memory()), kept: Arc::new(Mutex::new(kept)) }
+    }
+
+    pub(super) fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book)
+    }
+
     pub(super) fn collected(&self) -> Collected {
         Collected(self.clone())
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Sink for MemorySink {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    pub(super) fn append(&self, line: &[u8]) -> io::Result<()> {
         let mut kept = self.kept();
         if kept.room.is_some_and(|room| kept.lines.len() >= room) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        kept.lines.push(serde_json::from_slice(lines)?);
-        Ok(())
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
+        let batch = kept.chain.place(std::iter::once(line));
+        let text = std::str::from_utf8(&batch.bytes).map_err(io::Error::other)?;
+        kept.lines.push(text.trim_end().to_owned());
+        kept.chain.tip = batch.tip;
+        self.book.add_in_memory(&batch.bytes, batch.tip);
         Ok(())
     }
 }
 
 /// What a log in memory has collected.
 #[derive(Debug, Clone)]
-pub struct Collected(MemorySink);
+pub struct Collected(MemoryJournal);
 
 impl Collected {
+    /// Every line so far, as it is written, without its line feed.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        self.0.kept().lines.clone()
+    }
+
     /// Every line so far, as JSON.
     #[must_use]
     pub fn lines(&self) -> Vec<Value> {
-        self.0.kept().lines.clone()
+        let value = |text: &String| serde_json::from_str(text).unwrap_or_default();
+        self.0.kept().lines.iter().map(value).collect()
     }
 
     /// The events' names so far, in order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let name = |line: &Value| line.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.0.kept().lines.iter().map(name).collect()
+        self.lines().iter().map(name).collect()
     }
 
     /// The lines of one event.

@@ -11,6 +11,7 @@
 //! What this room does not do: read users, policy, keys or revocation lists (their rooms do),
 //! create files, or change while the daemon runs.
 
+mod bucket;
 mod disk;
 mod duration;
 mod identity;

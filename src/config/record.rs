@@ -11,6 +11,7 @@ use super::origin::Complaint;
 use super::reader::Section;
 use super::value::{quoted, text};
 use crate::domain::{NodeName, RecordMode};
+use crate::record::vault::S3Settings;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -97,8 +98,10 @@ fn database_url(value: &Value) -> Result<DatabaseUrl, Complaint> {
 pub struct RecordingConfig {
     /// What holds where no rule has `@record`.
     pub default: RecordMode,
-    /// The directory of the recordings; made when it is missing.
+    /// The directory that recordings are written to; made when it is missing.
     pub dir: PathBuf,
+    /// The bucket that they are moved to; without one they stay.
+    pub upload_to: Option<S3Settings>,
 }
 
 impl RecordingConfig {
@@ -107,6 +110,7 @@ impl RecordingConfig {
         Self {
             default: section.choice("default", RecordMode::BestEffort, &modes),
             dir: section.state_path("dir", "recordings", data_dir, Expect::WritableDirectory),
+            upload_to: super::bucket::read(section),
         }
     }
 }

@@ -186,6 +186,7 @@ impl Directory {
         format!(
             "# Written by `drawbridge demo`: what its bastion runs with.\n\n\
              [server]\nlisten = [{}]\nshutdown_grace = \"2s\"\n\n\
+             [node]\nname = \"demo\"\n\n\
              [data]\ndir = {}\n\n\
              [identity]\nusers = {}\n\n\
              [policy]\nfiles = [{}]\n\n\
@@ -241,12 +242,18 @@ fn users(facts: &Facts) -> String {
 const POLICY: &str = r#"// Written by `drawbridge demo`: what its bastion allows.
 
 @id("demo-works")
-@description("The demo's user may work on every machine.")
+@description("The demo's user may work on every machine, on record.")
+@record("required")
+@watched("told")
 permit (principal in Group::"demo", action in Action::"session", resource);
 
 @id("demo-forwards")
 @description("And reach services on every machine through it.")
 permit (principal in Group::"demo", action == Action::"local-forward", resource);
+
+@id("demo-audits")
+@description("And read the record, and watch and end sessions.")
+permit (principal in Group::"demo", action in [Action::"audit", Action::"watch", Action::"kill"], resource);
 
 @id("secrets-are-closed")
 @description("Machines that hold secrets are closed to everyone.")

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::hold::Hold;
 use super::outcome::{Activity, Outcome};
+use super::witness::Witness;
 use crate::domain::{Ending, Exit};
 use crate::ssh::{Channel, ChannelEvent, ChannelRequest, STDERR};
 
@@ -29,28 +30,36 @@ const LINGER: Duration = Duration::from_secs(5);
 const TARGET_CUT_OFF: &str = "the connection to the target broke; the program's fate there is unknown.";
 
 /// Relays until either side closes, or the order to end comes. Both channels are closed then, but for a
-/// client's that is only lent.
+/// client's that is only lent. The witness, where there is one, sees everything before it is passed on, and may end
+/// it all.
 pub async fn run(
     client: &Channel,
     target: &Channel,
     activity: &Activity,
     mut stop: Stop,
     hold: Hold<'_>,
+    witness: Option<&dyn Witness>,
 ) -> Outcome {
     let counted = Counted::default();
     let exit = Mutex::new(None);
+    let watched = Watched { activity, hold, witness };
     let mut answers = VecDeque::new();
     let ending = {
-        let mut to_target = pin!(to_target(client, target, activity, &counted.to_target, hold));
-        let requests = pin!(requests(client, target, hold, &mut answers));
-        let to_client = pin!(to_client(client, target, activity, &counted.to_client, &exit, hold));
+        let mut to_target = pin!(to_target(client, target, &counted.to_target, watched));
+        let requests = pin!(requests(client, target, watched, &mut answers));
+        let to_client = pin!(to_client(client, target, &counted.to_client, &exit, watched));
         let ordered = pin!(ordered(&mut stop));
+        let broken = pin!(broken(witness));
         let (ending, all_passed_on) = tokio::select! {
             biased;
             ending = to_client => (ending, false),
             ending = &mut to_target => (ending, true),
             ending = requests => (ending, false),
             (ending, sentence) = ordered => {
+                farewell(client, sentence, hold).await;
+                (ending, true)
+            }
+            (ending, sentence) = broken => {
                 farewell(client, sentence, hold).await;
                 (ending, true)
             }
@@ -113,6 +122,53 @@ async fn ordered(stop: &mut Stop) -> (Ending, &'static str) {
     }
 }
 
+async fn broken(witness: Option<&dyn Witness>) -> (Ending, &'static str) {
+    match witness {
+        Some(witness) => witness.broken().await,
+        None => pending().await,
+    }
+}
+
+/// Who is told of what goes past.
+#[derive(Clone, Copy)]
+struct Watched<'r> {
+    activity: &'r Activity,
+    hold: Hold<'r>,
+    witness: Option<&'r dyn Witness>,
+}
+
+impl Watched<'_> {
+    async fn to_target(self, data: &[u8]) {
+        let Some(witness) = self.witness else { return };
+        if !witness.target_ready() {
+            witness.wait_target().await;
+        }
+        witness.to_target(data);
+    }
+
+    async fn to_client(self, data: &[u8], stderr: bool) {
+        let Some(witness) = self.witness else { return };
+        if !witness.client_ready() {
+            witness.wait_client().await;
+        }
+        if stderr {
+            witness.stderr_to_client(data);
+        } else {
+            witness.to_client(data);
+        }
+    }
+
+    /// RFC 4254 §6.7: columns and rows come first.
+    fn window(self, payload: &Bytes) {
+        self.hold.note_window(payload);
+        let number = |bytes: &[u8; 4]| u32::from_be_bytes(*bytes);
+        let Some((columns, rest)) = payload.split_first_chunk::<4>() else { return };
+        if let (Some(witness), Some(rows)) = (self.witness, rest.first_chunk::<4>()) {
+            witness.window(number(columns), number(rows));
+        }
+    }
+}
+
 /// Says why it is over, unless whoever lent the channel will.
 async fn farewell(client: &Channel, sentence: &str, hold: Hold<'_>) {
     if !hold.is_whole() {
@@ -125,14 +181,8 @@ async fn farewell(client: &Channel, sentence: &str, hold: Hold<'_>) {
 }
 
 /// Ends only when the client closes. A target that reads no more ends the other direction.
-async fn to_target(
-    client: &Channel,
-    target: &Channel,
-    activity: &Activity,
-    counter: &AtomicU64,
-    hold: Hold<'_>,
-) -> Ending {
-    let mut first = Some(hold.typed_ahead())
+async fn to_target(client: &Channel, target: &Channel, counter: &AtomicU64, watched: Watched<'_>) -> Ending {
+    let mut first = Some(watched.hold.typed_ahead())
         .filter(|typed| !typed.is_empty())
         .map(|typed| ChannelEvent::Data(typed.into()));
     loop {
@@ -146,15 +196,16 @@ async fn to_target(
         match event {
             ChannelEvent::Data(data) => {
                 let count = data.len();
+                watched.to_target(&data).await;
                 if target.write(data).await.is_err() {
                     // The program reads no more: what it still says and how it ends is what counts.
                     return client_closed(client).await;
                 }
                 add(counter, count);
-                activity.add_to_target(count);
+                watched.activity.add_to_target(count);
             }
             ChannelEvent::Eof => {
-                hold.note_eof();
+                watched.hold.note_eof();
                 target.eof();
             }
             ChannelEvent::Extended(..) | ChannelEvent::Request(_) => {}
@@ -171,19 +222,21 @@ async fn client_closed(client: &Channel) -> Ending {
 async fn to_client(
     client: &Channel,
     target: &Channel,
-    activity: &Activity,
     counter: &AtomicU64,
     exit: &Mutex<Option<Exit>>,
-    hold: Hold<'_>,
+    watched: Watched<'_>,
 ) -> Ending {
+    let hold = watched.hold;
     while let Some(event) = target.recv().await {
         let written = match event {
             ChannelEvent::Data(data) => {
                 let count = data.len();
+                watched.to_client(&data, false).await;
                 client.write(data).await.map(|()| count)
             }
             ChannelEvent::Extended(kind, data) => {
                 let count = data.len();
+                watched.to_client(&data, true).await;
                 client.write_extended(kind, data).await.map(|()| count)
             }
             ChannelEvent::Eof => {
@@ -202,7 +255,7 @@ async fn to_client(
             Ok(0) => {}
             Ok(count) => {
                 add(counter, count);
-                activity.add_to_client(count);
+                watched.activity.add_to_client(count);
             }
             Err(_closed) => return Ending::ClientLeft,
         }
@@ -262,7 +315,7 @@ fn read_exit(request: &ChannelRequest) -> Option<Exit> {
 async fn requests(
     client: &Channel,
     target: &Channel,
-    hold: Hold<'_>,
+    watched: Watched<'_>,
     answers: &mut VecDeque<oneshot::Receiver<bool>>,
 ) -> Ending {
     loop {
@@ -273,7 +326,7 @@ async fn requests(
             request = client.recv_request(), if !full => {
                 let Some(request) = request else { return Ending::ClientLeft };
                 if request.name == "window-change" {
-                    hold.note_window(&request.payload);
+                    watched.window(&request.payload);
                 }
                 if let Some(answer) = pass_on(client, target, &request).await {
                     answers.push_back(answer);

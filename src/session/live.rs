@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Services;
 use super::forward::{self, Features, Listeners};
+use super::roster::{Notice, Presence};
 use super::sentences;
 use super::story::{Story, Unrecorded};
 use super::visit::Errand;
@@ -44,6 +45,9 @@ pub(super) struct Live {
     pub(super) features: Features,
     /// Room for channels that the target opens: as many as a client may open.
     pub(super) arrivals: Arc<Semaphore>,
+    presence: Presence,
+    /// It has to be recorded, and is not any more.
+    unrecorded: CancellationToken,
     numbers: AtomicU32,
     order: watch::Sender<Option<(Ending, &'static str)>>,
     limits: Mutex<Limits>,
@@ -85,7 +89,7 @@ impl Live {
             content: None,
         };
         story.record(started).await.map_err(unavailable)?;
-        Ok(Self::in_use(services, errand, story, upstream, *permit.limits()))
+        Ok(Self::in_use(services, errand, session, upstream, *permit.limits()))
     }
 
     /// A session on that connection, as if it had been opened, for tests.
@@ -95,23 +99,19 @@ impl Live {
         errand: &Errand,
         upstream: Upstream,
     ) -> Arc<Self> {
-        Self::in_use(
-            services,
-            errand,
-            errand.story.of_session(SessionId::fresh()),
-            upstream,
-            Limits::default(),
-        )
+        Self::in_use(services, errand, SessionId::fresh(), upstream, Limits::default())
     }
 
     fn in_use(
         services: &Arc<Services>,
         errand: &Errand,
-        story: Story,
+        session: SessionId,
         upstream: Upstream,
         limits: Limits,
     ) -> Arc<Self> {
+        let story = errand.story.of_session(session);
         let identity = &errand.guest.identity;
+        let presence = services.roster.enter(session, limits.tell_watched);
         Arc::new(Self {
             services: Arc::clone(services),
             story,
@@ -124,6 +124,8 @@ impl Live {
             listeners: Listeners::default(),
             features: Features::default(),
             arrivals: Arc::new(Semaphore::new(services.settings.limits.channels_max)),
+            presence,
+            unrecorded: CancellationToken::new(),
             numbers: AtomicU32::new(0),
             order: watch::Sender::new(None),
             limits: Mutex::new(limits),
@@ -135,6 +137,11 @@ impl Live {
     /// The order to end, for a relay.
     pub(super) fn stop(&self) -> Stop {
         self.order.subscribe()
+    }
+
+    /// What those in the session are to be told.
+    pub(super) fn notices(&self) -> watch::Receiver<Notice> {
+        self.presence.notices()
     }
 
     /// Waits for the order to end.
@@ -155,6 +162,9 @@ impl Live {
     pub(super) fn tighten(&self, limits: &Limits) {
         let mut held = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         *held = held.and(limits);
+        if limits.tell_watched {
+            self.presence.tell();
+        }
     }
 
     /// A program's channel is over.
@@ -164,6 +174,11 @@ impl Live {
         if outcome.ending != Ending::Finished || tally.ending.is_none() {
             tally.ending = Some(outcome.ending);
         }
+    }
+
+    /// What had to be recorded was not: the session ends.
+    pub(super) fn not_recorded(&self) {
+        self.unrecorded.cancel();
     }
 
     /// A forwarded connection is over; how is no matter to the session.
@@ -182,6 +197,8 @@ impl Live {
             // Shutting down also ends the visit: the cause comes before its consequence.
             biased;
             () = shutdown.cancelled() => Cause::Order(Ending::ShuttingDown, sentences::SHUTTING_DOWN),
+            () = self.unrecorded.cancelled() => Cause::Order(Ending::RecordingFailed, sentences::RECORDING_FAILED),
+            () = self.presence.killed() => Cause::Order(Ending::Killed, sentences::KILLED),
             (ending, sentence) = self.out_of_time() => Cause::Order(ending, sentence),
             () = forward::receive(&self) => Cause::TargetLeft,
             () = over.cancelled() => Cause::ClientLeft,

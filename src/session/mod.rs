@@ -23,11 +23,14 @@ mod house;
 mod jump;
 mod live;
 mod menu;
+mod oversight;
 mod passthrough;
 mod pipe;
 mod prelude;
 mod program;
+mod recorded;
 mod resolve;
+mod roster;
 mod sentences;
 mod story;
 #[cfg(test)]
@@ -43,6 +46,7 @@ use crate::auth::Directory;
 use crate::clock::SharedClock;
 use crate::domain::ServerAddress;
 use crate::policy::Policy;
+use crate::record::Recorders;
 use crate::reload::Reloadable;
 use crate::ssh::{HostKey, Limits, Offer, RekeyPolicy};
 use crate::target::Inventory;
@@ -51,6 +55,8 @@ use crate::upstream::Connector;
 
 pub use client::serve;
 pub use gateway::Gateway;
+pub use oversight::{Order, OrderKind, Orders, obey};
+pub use roster::Roster;
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +88,10 @@ pub struct Services {
     pub connector: Connector,
     /// What the bastion connects to itself.
     pub gateway: Gateway,
+    /// What records channels.
+    pub recorders: Recorders,
+    /// The sessions that are in use.
+    pub roster: Roster,
     /// The audit trail.
     pub log: Log,
     /// The time.

@@ -78,7 +78,8 @@ pub(super) async fn serve(
     wanted: Wanted<'_>,
     open: ChannelOpen,
 ) -> Result<(), (ChannelOpen, String)> {
-    let story = wanted.story.of_session(SessionId::fresh());
+    let session = SessionId::fresh();
+    let story = wanted.story.of_session(session);
     let prepared = tokio::select! {
         prepared = prepare(services, &story, &wanted) => prepared,
         () = services.tasks.token().cancelled() => Err(sentences::SHUTTING_DOWN.to_owned()),
@@ -91,7 +92,9 @@ pub(super) async fn serve(
     if story.record(started(&wanted, &permit)).await.is_err() {
         return Err((open, sentences::AUDIT_UNAVAILABLE.to_owned()));
     }
-    let outcome = pipe::run(services, open.accept(), stream, *permit.limits()).await;
+    let presence = services.roster.enter(session, false);
+    let killed = presence.kill_order();
+    let outcome = pipe::run(services, open.accept(), stream, *permit.limits(), killed).await;
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = story.record(ended(&outcome, begun)).await;
     Ok(())

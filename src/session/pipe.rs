@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::{Services, sentences};
 use crate::domain::Ending;
@@ -14,8 +15,14 @@ use crate::ssh::Channel;
 use crate::tcp::PromptTcp;
 
 /// Joins the two until it is over. Nothing can be said to the client in between, so an order to end is told in
-/// the audit alone.
-pub(super) async fn run(services: &Services, client: Channel, far: PromptTcp, limits: Limits) -> Outcome {
+/// the audit alone; `killed` is one such order.
+pub(super) async fn run(
+    services: &Services,
+    client: Channel,
+    far: PromptTcp,
+    limits: Limits,
+    killed: CancellationToken,
+) -> Outcome {
     let shutdown = services.tasks.token().clone();
     // A task of its own: should it panic, whoever waits here still puts the ending on record.
     let joined = tokio::spawn(async move {
@@ -24,6 +31,7 @@ pub(super) async fn run(services: &Services, client: Channel, far: PromptTcp, li
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => Ending::ShuttingDown,
+                () = killed.cancelled() => Ending::Killed,
                 () = longest(limits.max_session) => Ending::MaxSession,
                 () = silent(limits.idle, &activity) => Ending::Idle,
             }

@@ -1,15 +1,20 @@
 //! One session channel: what is asked for, whether it may be, the program, and how it ended.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
+use super::recorded::Recorded;
+use super::roster::Notice;
 use super::visit::Visit;
 use super::{Services, sentences};
-use crate::audit::{ContentFacts, Event, ExitFacts, RecordFacts};
-use crate::domain::{Ending, RecordMode};
+use crate::audit::{Event, ExitFacts};
+use crate::domain::Ending;
 use crate::relay::{self, Hold, Loan, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
@@ -95,16 +100,22 @@ async fn start(
     };
     let number = live.next_channel();
     let begun = Instant::now();
+    let recorded = Recorded::begin(&live, &permit, prelude, number).await?;
     let started = Event::ChannelStarted {
         channel: number,
         action: prelude.facts.clone(),
         pty: prelude.pty.as_ref().map(|(_, facts)| facts.clone()),
-        record: RecordFacts { record: RecordMode::Off, recording: None },
+        record: recorded.facts(),
     };
     live.story.record(started).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
     live.activity.touch();
-    let outcome = if launch(client, &target, prelude, &beside).await {
-        relay::run(client, &target, &live.activity, live.stop(), hold).await
+    let mut outcome = if launch(client, &target, prelude, &beside).await {
+        let witness = recorded.witness();
+        let relay = relay::run(client, &target, &live.activity, live.stop(), hold, witness);
+        tokio::select! {
+            outcome = recorded.attend(relay) => outcome,
+            never = tell(client, prelude, live.notices()) => match never {},
+        }
     } else {
         let outcome = not_started(client);
         if matches!(hold, Hold::Whole) {
@@ -112,20 +123,39 @@ async fn start(
         }
         outcome
     };
+    let (content, recording) = recorded.finish(&mut outcome).await;
     live.count(&outcome);
     let ended = Event::ChannelEnded {
         channel: number,
         exit: ExitFacts::from(outcome.exit.as_ref()),
         bytes_to_target: outcome.bytes_to_target,
         bytes_to_client: outcome.bytes_to_client,
-        content: ContentFacts::default(),
-        recording: None,
+        content,
+        recording,
         ending: outcome.ending,
         duration: begun.elapsed(),
     };
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = live.story.tell(ended).await;
     Ok(outcome)
+}
+
+/// Tells whoever sits at a terminal what concerns them, while their program runs.
+async fn tell(client: &Channel, prelude: &Prelude, mut notices: watch::Receiver<Notice>) -> Infallible {
+    if prelude.pty.is_none() {
+        return pending().await;
+    }
+    loop {
+        let sentence = notices.borrow_and_update().sentence().map(str::to_owned);
+        if let Some(sentence) = sentence {
+            let text = Bytes::from(format!("\r\ndrawbridge: {sentence}\r\n"));
+            // A client that does not read will not read this either.
+            let _read = tokio::time::timeout(FAREWELL, client.write_extended(STDERR, text)).await;
+        }
+        if notices.changed().await.is_err() {
+            return pending().await;
+        }
+    }
 }
 
 /// Nothing runs: the client did not wait for it, or the target would not.

@@ -5,9 +5,11 @@ use crate::credential::NotPushable;
 use crate::domain::{ActionKind, Login, Target, TargetRef, UserName};
 
 pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit trail and therefore starts nothing; please tell your drawbridge operator.";
+pub(super) const STORE_UNAVAILABLE: &str = "drawbridge cannot reach the database that keeps its record, so no new session starts; what runs goes on. Please try again shortly, or tell your drawbridge operator.";
 pub(super) const KILLED: &str =
     "this session was ended by somebody who may do so; ask whoever runs drawbridge if you did not expect it.";
 pub(super) const RECORDING_FAILED: &str = "this session has to be recorded, and that is not possible any more, so it has ended; please tell your drawbridge operator.";
+pub(super) const NOT_RECORDABLE: &str = "this has to be recorded, and it cannot be at the moment, so it was not started; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
     "this session has reached the longest time that policy allows; connect again to go on.";
 pub(super) const IDLE: &str = "this session was idle for longer than policy allows; connect again to go on.";

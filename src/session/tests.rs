@@ -119,6 +119,8 @@ impl Bastion {
             inventory: Inventory::new(sources, crate::target::Settings::default(), Arc::clone(&clock)),
             connector: Connector::new(Arc::new(NoAws), Arc::new(NoPins), upstream, Arc::clone(&clock)),
             gateway: Gateway::new(&[]),
+            recorders: crate::record::Recorders::none(),
+            roster: super::Roster::default(),
             log,
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),

@@ -189,7 +189,7 @@ async fn relay_requests(stop_target: bool, want_reply: bool, count: usize, size:
         }
         std::future::pending::<()>().await;
     };
-    let relayed = relay::run(&from_client, &to_target, &activity, stop, relay::Hold::Whole);
+    let relayed = relay::run(&from_client, &to_target, &activity, stop, relay::Hold::Whole, None);
     let ending = patiently(async {
         tokio::select! {
             outcome = relayed => outcome.ending,
@@ -407,7 +407,7 @@ async fn what_a_client_writes_before_it_closes_reaches_a_program_that_reads_late
         program.close();
         got
     };
-    let relayed = relay::run(&from_client, &to_target, &activity, stop, relay::Hold::Whole);
+    let relayed = relay::run(&from_client, &to_target, &activity, stop, relay::Hold::Whole, None);
     let (got, outcome) = patiently(async { tokio::join!(story, relayed) }).await;
     assert_eq!((got, outcome.ending), (total, Ending::ClientLeft));
 }

@@ -127,6 +127,11 @@ impl HostKey {
         Fingerprint::of_blob(&self.blob)
     }
 
+    /// A bare Ed25519 signature, 64 bytes (RFC 8032), for what is no SSH message.
+    pub(crate) fn sign_bare(&self, message: &[u8]) -> Vec<u8> {
+        self.signer.sign(message).as_ref().to_vec()
+    }
+
     /// A signature in wire form (RFC 8709 §6).
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(83);

@@ -39,6 +39,11 @@ mod passthrough;
 #[cfg(test)]
 mod past_bugs;
 #[cfg(test)]
+mod record_crash;
+#[cfg(test)]
+mod record_tampering;
+mod recordings;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod stalls;

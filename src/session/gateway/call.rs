@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::choose::{Asking, Denied};
 use super::find::{Meaning, Nowhere, find};
 use super::refused::Refused;
@@ -209,7 +211,9 @@ impl Call {
         if self.story.record(started).await.is_err() {
             return open.refuse(RefusalCode::ConnectFailed, sentences::AUDIT_UNAVAILABLE);
         }
-        let outcome = pipe::run(&self.services, open.accept(), stream, *permit.limits()).await;
+        let outcome =
+            pipe::run(&self.services, open.accept(), stream, *permit.limits(), CancellationToken::new())
+                .await;
         let ended = Event::ForwardEnded {
             channel: self.number,
             action,

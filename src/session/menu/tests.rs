@@ -255,7 +255,7 @@ async fn a_lent_channel_outlives_the_program() {
     let (target, program, _others) = channel("target").await;
     let loan = Loan::new(Bytes::from_static(b"typed ahead, "));
     let (activity, (_order, stop)) = (Activity::default(), tokio::sync::watch::channel(None));
-    let relay = async { relay::run(&client, &target, &activity, stop, Hold::Lent(&loan)).await };
+    let relay = async { relay::run(&client, &target, &activity, stop, Hold::Lent(&loan), None).await };
     let story = async {
         user.write(Bytes::from_static(b"then more")).await.expect("written");
         drop(user.request("window-change", false, &window(132, 43)));

@@ -11,7 +11,7 @@ use super::builder::Builder;
 use super::client::{Client, Way};
 use super::daemon::{Daemon, Start};
 use super::instance::Instance;
-use super::process::wait_for;
+use super::process::{Finished, wait_for};
 use super::supervisor::Supervisor;
 
 /// A lab whose daemon has not been started.
@@ -55,15 +55,19 @@ impl Prepared {
         ])
     }
 
-    /// Starts the daemon and waits until it answers.
-    #[track_caller]
-    pub(crate) fn serve(self) -> Lab {
-        let daemon = Daemon::start(&Start {
+    fn how_to_serve(&self) -> Start {
+        Start {
             argv: vec!["serve".into(), "--config".into(), self.config_file().display().to_string()],
             env: self.environment(),
             log: self.dir().join("daemon.log"),
             port: self.port,
-        });
+        }
+    }
+
+    /// Starts the daemon and waits until it answers.
+    #[track_caller]
+    pub(crate) fn serve(self) -> Lab {
+        let daemon = Daemon::start(&self.how_to_serve());
         let lab = Lab { prepared: self, daemon };
         lab.write_known_hosts();
         lab
@@ -81,6 +85,23 @@ impl Lab {
     /// A lab with `alice`, who may do everything, and no instance yet.
     pub(crate) fn with() -> Builder {
         Builder::new()
+    }
+
+    /// Starts the daemon anew, after its end.
+    #[track_caller]
+    pub(crate) fn serve_again(&mut self) {
+        self.daemon = Daemon::start(&self.prepared.how_to_serve());
+    }
+
+    /// Asks on a node's command line, with the lab's config, and waits for the answer.
+    pub(crate) fn ask(&self, words: &[&str]) -> Finished {
+        let config = self.config_file().display().to_string();
+        let mut args = words.to_vec();
+        args.extend(["--config", &config]);
+        let environment = self.environment();
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        super::run_drawbridge(&args, &environment)
     }
 
     fn write_known_hosts(&self) {

@@ -11,6 +11,7 @@ mod files;
 mod instance;
 mod lab;
 mod network;
+mod postgres;
 mod process;
 mod supervisor;
 mod terminal;
@@ -27,6 +28,7 @@ pub(crate) use files::{UserEntry, certify, fingerprint, new_key, new_key_of, pub
 pub(crate) use instance::next_address;
 pub(crate) use lab::{Lab, Prepared};
 pub(crate) use network::Network;
+pub(crate) use postgres::Postgres;
 pub(crate) use process::{Finished, finish, lines_of, noise, start, wait_for};
 pub(crate) use supervisor::Supervisor;
 pub(crate) use terminal::Terminal;
