@@ -3,6 +3,8 @@
 //! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
 
 mod build;
+mod keeping;
+mod operating;
 mod recordings;
 mod reload;
 mod workers;
@@ -25,10 +27,12 @@ use crate::listener::{self, Accepted, Limits, Places};
 use crate::problem::Problem;
 use crate::reload::FileWatch;
 use crate::session::{self, Services};
+use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
-pub(crate) use build::{database, host_ca, inventory, store};
 pub use build::{directory, policy};
+pub(crate) use build::{host_ca, inventory, store};
+use operating::Operating;
 use workers::Workers;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,12 +64,18 @@ pub enum AppError {
     /// The state database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// The trail cannot be copied to where it is wanted.
+    #[error(transparent)]
+    Sinks(#[from] crate::sinks::SinksError),
     /// Recordings cannot be kept.
     #[error("recordings cannot be kept: {0}")]
     Record(#[from] crate::record::RecordError),
     /// Where recordings are to be kept cannot be used.
     #[error(transparent)]
     Vault(#[from] crate::record::vault::VaultError),
+    /// Metrics and health cannot be told.
+    #[error(transparent)]
+    Health(#[from] crate::health::HealthError),
     /// A thread could not be started.
     #[error("a worker thread could not be started: {0}")]
     Worker(std::io::Error),
@@ -96,13 +106,18 @@ pub async fn run(
     // Changes of files count from here on, so that none between reading and watching is lost.
     let watch = FileWatch::start(config.reloadable_files());
     let vault = recordings::vault(&config)?;
-    let services = build::services(&config, &aws).await?;
+    let mut operating = Operating::bind(&config).await?;
+    let (services, keeping) = build::services(&config, &aws, &operating).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
+    operating.watch(&config, &services, &workers);
+    let _told_to_the_end = operating.serve();
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
     recordings::salvage(&services).await?;
+    let (index, sinks) = (Arc::new(keeping.index()), keeping.sinks());
+    let kept = keeping.start(&services, &stop).await;
 
     let mut running = JoinSet::new();
     let inventory = services.inventory.clone();
@@ -110,9 +125,9 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
-    let (recorded, index) = (Arc::clone(&services), Arc::new(recordings::Unlisted));
+    let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
-    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
+    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
     for address in &addresses {
         tracing::info!(%address, version = VERSION, "listening");
@@ -131,12 +146,13 @@ pub async fn run(
         tracing::error!("a service that everything rests on has ended; stopping (decision 0001)");
         stop.cancel();
     }
+    operating.drain();
     notify(NotifyState::Stopping);
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
     while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
-    services.log.close().await?;
+    kept.end(&services.log).await?;
     if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 
@@ -190,8 +206,18 @@ async fn carry(services: Arc<Services>, accepted: Accepted) {
     }
 }
 
-async fn watch_files(watch: FileWatch, config: Config, services: Arc<Services>, stop: CancellationToken) {
-    watch.run(stop, |cause| reload::reload(&config, &services, &cause)).await;
+async fn watch_files(
+    watch: FileWatch,
+    config: Config,
+    services: Arc<Services>,
+    sinks: Arc<Sinks>,
+    stop: CancellationToken,
+) {
+    let read_again = |cause| {
+        sinks.reopen();
+        reload::reload(&config, &services, &cause);
+    };
+    watch.run(stop, read_again).await;
 }
 
 /// Lets sessions go on for the grace time, then ends them. Says whether all had ended by themselves.

@@ -5,12 +5,14 @@
 //! `host_keys` are the places that call them.
 
 mod args;
+mod audit;
 mod host_keys;
 mod parts;
+mod prune;
 
 use std::io::{self, Write};
 
-pub use args::{Arguments, Command, HostKeysCommand, PolicyCommand};
+pub use args::{Arguments, AuditCommand, Command, HostKeysCommand, PolicyCommand};
 use args::{AsUser, ConfigArgs, ExplainArgs};
 
 use crate::config::{Config, Overrides, VARIABLE_PREFIX};
@@ -93,10 +95,15 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Check { config } => check(&config, out),
         Command::Demo { dir, listen } => parts::demo(dir, listen, out).map(|()| Exit::Done),
         Command::Policy { command } => policy(command, out),
+        Command::Prune(args) => {
+            let config = load(&args.config)?;
+            runtime(&config)?.block_on(prune::run(&config, &args, out))
+        }
         Command::HostCa { config } => {
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)
         }
+        Command::Audit { command } => audit::run(&command, out),
         Command::HostKeys { command } => {
             let config = load(command.config())?;
             runtime(&config)?.block_on(host_keys::run(&config, &command, out))

@@ -1,13 +1,22 @@
-//! Logs for the operator, on standard error. Ids are in the spans; secrets are nowhere.
+//! Logs for the operator, on standard error. Ids are fields of the lines that concern them; secrets are nowhere.
+//!
+//! What always holds: an event is one line, and no character in it that came from outside can steer a terminal,
+//! whatever an error's text was made of ([`Plain`] for text, [`Escaped`] for JSON).
 
+use std::fmt::{Debug, Result as Written, Write};
 use std::io::{self, IsTerminal};
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::audit::json::misleads;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,10 +84,76 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     match format {
-        LogFormat::Text => fmt::layer().with_ansi(coloured).with_writer(writer).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_ansi(coloured)
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_writer(writer)
+            .boxed(),
         LogFormat::Json => {
+            let writer = Escaping(writer);
             fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
         }
+    }
+}
+
+/// One field of a text line. A value that displays itself, such as an error, may hold what a client or target wrote.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> Written {
+    match field.name() {
+        "message" => write!(Plain(writer), "{value:?}"),
+        name => {
+            write!(writer, "{name}=")?;
+            write!(Plain(writer), "{value:?}")
+        }
+    }
+}
+
+/// Passes text on with everything escaped that could begin a line or steer a terminal.
+struct Plain<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Plain<'_, W> {
+    fn write_str(&mut self, text: &str) -> Written {
+        text.chars().try_for_each(|c| match c {
+            c if misleads(c) => write!(self.0, "{}", c.escape_default()),
+            c => self.0.write_char(c),
+        })
+    }
+}
+
+/// Passes whole lines of JSON on with everything escaped that could steer a terminal. Outside ASCII that can only
+/// stand in a string, where JSON takes `\uXXXX` for any character.
+struct Escaped<W>(W);
+
+/// Makes such writers.
+struct Escaping<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
+    type Writer = Escaped<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Escaped(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for Escaped<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        if !text.contains(|c| c != '\n' && misleads(c)) {
+            return self.0.write(bytes);
+        }
+        let mut safe = String::with_capacity(text.len().saturating_mul(2));
+        for c in text.chars() {
+            if c == '\n' || !misleads(c) {
+                safe.push(c);
+            } else {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+            }
+        }
+        self.0.write_all(safe.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -87,6 +162,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    /// A file's name, as a client may choose it.
+    const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\n2026-01-01 INFO forged\r\u{9b}2J\u{202e}\u{e0041}";
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -108,7 +186,7 @@ mod tests {
         let layer = layer(format, false, move || writer.clone()).with_filter(filter(level).expect("a level"));
         tracing::subscriber::with_default(Registry::default().with(layer), || {
             let _span = tracing::info_span!("connection", id = "c-1").entered();
-            tracing::info!(reason = "\u{1b}[2J", "hello");
+            tracing::info!(reason = "\u{1b}[2J", file = %HOSTILE, "hello");
             tracing::debug!("details");
         });
         let bytes = kept.0.lock().expect("not poisoned").clone();
@@ -119,7 +197,9 @@ mod tests {
     fn text_has_the_span_and_no_escape_sequence() {
         let text = logged(LogFormat::Text, "info");
         assert!(text.contains("connection{id=\"c-1\"}") && text.contains("hello"), "{text}");
-        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let line = text.strip_suffix('\n').expect("a line");
+        assert_eq!(line.find(misleads), None, "one line, and nothing in it steers: {text:?}");
+        assert!(text.contains("file=a\\u{1b}]0;owned\\u{7}\\n2026"), "{text}");
         assert!(!text.contains("details"), "{text}");
     }
 
@@ -132,6 +212,8 @@ mod tests {
         assert_eq!(lines[0]["message"], "hello");
         assert_eq!(lines[0]["level"], "INFO");
         assert_eq!(lines[0]["span"]["id"], "c-1");
+        assert_eq!(lines[0]["file"], HOSTILE, "nothing is lost");
+        assert_eq!(text.replace('\n', "").find(misleads), None, "{text:?}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Makes the parts from the config.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppError;
-use crate::audit::{self, Log};
+use super::keeping::Keeping;
+use super::operating::Operating;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
     AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
@@ -56,22 +56,21 @@ pub(crate) fn host_ca(config: &Config) -> Result<HostKey, AppError> {
     Ok(HostKey::load_or_create(&config.server.host_ca_key, "drawbridge host CA")?)
 }
 
-/// Where the database is.
-pub(crate) fn database(config: &Config) -> PathBuf {
-    config.data.dir.join("drawbridge.db")
-}
-
 /// What survives a restart; made at first use.
 pub(crate) async fn store(config: &Config) -> Result<Store, AppError> {
     data_dir(config)?;
-    Ok(Store::open(&database(config)).await?)
+    Ok(Store::open(&config.store).await?)
 }
 
 fn host_key(config: &Config) -> Result<HostKey, HostKeyError> {
     HostKey::load_or_create(&config.server.host_key, "drawbridge")
 }
 
-pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Services>, AppError> {
+pub(super) async fn services(
+    config: &Config,
+    aws: &AwsAccess,
+    operating: &Operating,
+) -> Result<(Arc<Services>, Keeping), AppError> {
     let (directory, policy) = match (directory(config), policy(config)) {
         (Ok(directory), Ok(policy)) => (directory, policy),
         (directory, policy) => {
@@ -87,20 +86,12 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
     let clock: SharedClock = Arc::new(SystemClock);
     let host_ca = Arc::new(host_ca(config)?);
     let host_key = Arc::new(host_key(config)?);
-    let store = Arc::new(store(config).await?);
-    let log = Log::open(
-        &audit::Settings {
-            journal: config.audit.journal.clone(),
-            node: config.node.name_or_host(),
-            sync: config.audit.sync,
-            resume: None,
-        },
-        Arc::clone(&clock),
-    )?;
+    let store = store(config).await?;
     let recorders = Recorders::start(record::Settings {
         spool: config.recording.dir.clone(),
         default_mode: config.recording.default,
     })?;
+    let (keeping, log) = Keeping::open(config, store.clone(), &clock, &operating.metrics).await?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
@@ -108,8 +99,8 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         InstanceConnectSettings { deadline: config.instance_connect.deadline, ..Default::default() },
         Arc::clone(&clock),
     ));
-    let connector = Connector::new(injector, store, upstream_settings(config), Arc::clone(&clock));
-    Ok(Arc::new(Services {
+    let connector = Connector::new(injector, Arc::new(store), upstream_settings(config), Arc::clone(&clock));
+    let services = Services {
         directory: Reloadable::new("users", directory),
         policy: Reloadable::new("policy", policy),
         inventory,
@@ -124,7 +115,8 @@ pub(super) async fn services(config: &Config, aws: &AwsAccess) -> Result<Arc<Ser
         address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),
-    }))
+    };
+    Ok((Arc::new(services), keeping))
 }
 
 async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {

@@ -49,6 +49,11 @@ impl Workers {
         Ok(Self { workers: Arc::new(workers), carried: TaskTracker::new() })
     }
 
+    /// How many connections each thread carries.
+    pub(super) fn loads(&self) -> Vec<usize> {
+        self.workers.iter().map(|worker| worker.load.load(Ordering::Relaxed)).collect()
+    }
+
     /// Gives work to the thread that carries least. False when none can take it.
     pub(super) fn spawn<F>(&self, work: impl FnOnce() -> F + Send + 'static) -> bool
     where

@@ -68,7 +68,7 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 /// Every event, some of them twice to show the fields that are not always there.
-pub(super) fn all() -> Vec<Entry> {
+pub(crate) fn all() -> Vec<Entry> {
     let connection = ConnectionId::fixed(1);
     let session = SessionId::fixed(2);
     let mut entries: Vec<_> = daemon().into_iter().chain(trail()).map(Entry::of_daemon).collect();

@@ -118,6 +118,12 @@ impl Log {
         self
     }
 
+    /// What the store has, or that it is down; nothing without [`Log::stored_by`].
+    #[must_use]
+    pub fn stored(&self) -> Option<Stored> {
+        self.stored.as_ref().map(|stored| *stored.borrow())
+    }
+
     /// The same log; `observer` is told of each line that this handle and its clones record.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
@@ -170,21 +176,34 @@ impl Log {
             json::line(self.clock.now(), &entry).map_err(|error| AuditError::Encode(Arc::new(error)))?;
         match &self.way {
             Way::Memory(journal) => {
-                journal.append(&line).map_err(|error| AuditError::Write(Arc::new(error)))?;
+                if let Err(error) = journal.append(&line) {
+                    return Err(self.lost(&entry, AuditError::Write(Arc::new(error))));
+                }
                 if let Some(observer) = &self.observer {
                     observer.recorded(&entry);
                 }
                 Ok(Posted(None))
             }
             Way::Thread(sender) => {
+                let place = match tokio::time::timeout(Self::RECORD_DEADLINE, sender.reserve()).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) => return Err(self.lost(&entry, AuditError::Closed)),
+                    Err(_) => return Err(self.lost(&entry, AuditError::TooSlow)),
+                };
                 let (answer, answered) = oneshot::channel();
                 let told = self.observer.clone().map(|observer| Box::new((observer, entry)));
-                let sending = sender.send(Command::Append(Waiting { line, answer, told }));
-                let sent = tokio::time::timeout(Self::RECORD_DEADLINE, sending).await;
-                sent.map_err(|_| AuditError::TooSlow)?.map_err(|_| AuditError::Closed)?;
+                place.send(Command::Append(Waiting { line, answer, told }));
                 Ok(Posted(Some(answered)))
             }
         }
+    }
+
+    /// Tells the observer that an entry is not on record.
+    fn lost(&self, entry: &Entry, error: AuditError) -> AuditError {
+        if let Some(observer) = &self.observer {
+            observer.lost(entry, &error);
+        }
+        error
     }
 
     /// Resolves when the store has every line that is on record at this moment. Without [`Log::stored_by`], at once.

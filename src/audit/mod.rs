@@ -18,7 +18,7 @@
 mod chain;
 mod event;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 mod facts;
 mod head;
 mod journal;
@@ -27,6 +27,7 @@ mod keys;
 mod lines;
 mod log;
 mod memory;
+mod observer;
 mod prune;
 mod record_facts;
 mod text;
@@ -47,6 +48,7 @@ pub use journal::{Follower, JournalLine, JournalReader};
 pub use keys::{AuditKeys, Distrust, KeyLineError};
 pub use log::{Log, Posted, Settings, Stored};
 pub use memory::Collected;
+pub use observer::Observer;
 pub use prune::PruneRecord;
 pub use record_facts::{
     ContentFacts, FileAct, FileFacts, FileProtocol, HeadFacts, OtherHead, PathFacts, RecordFacts,
@@ -85,12 +87,6 @@ impl Entry {
     pub fn of_session(connection: ConnectionId, session: SessionId, event: Event) -> Self {
         Self { connection: Some(connection), session: Some(session), event }
     }
-}
-
-/// Sees every event as it comes on record, for those who count.
-pub trait Observer: Send + Sync {
-    /// This is on record. Called where others wait, so it must be quick.
-    fn recorded(&self, entry: &Entry);
 }
 
 /// Why an event is not on record. Whatever it was about must not happen.

@@ -38,6 +38,13 @@ impl Waiting {
         }
         reply(self.answer, Ok(()));
     }
+
+    fn lost(self, error: AuditError) {
+        if let Some(told) = &self.told {
+            told.0.lost(&told.1, &error);
+        }
+        reply(self.answer, Err(error));
+    }
 }
 
 /// How many lines may wait; more callers wait for a place.
@@ -106,7 +113,7 @@ impl Writer {
         for waiting in group {
             match self.append(std::slice::from_ref(&waiting)) {
                 Ok(()) => waiting.recorded(),
-                Err(error) => reply(waiting.answer, Err(AuditError::Write(Arc::new(error)))),
+                Err(error) => waiting.lost(AuditError::Write(Arc::new(error))),
             }
         }
     }

@@ -15,7 +15,7 @@ use super::args::{ForgetArgs, HostKeysCommand, KeySource, PinArgs};
 use super::{CliError, Exit};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HostKeyMode};
+use crate::config::{Config, HostKeyMode, StoreConfig};
 use crate::store::{Forgotten, MachineId, Pin, Store, StoreError, Voucher};
 
 /// Keys of one machine are some kilobytes at most.
@@ -32,9 +32,20 @@ impl From<StoreError> for CliError {
             StoreError::Row { .. } => shown(&error.to_string()),
             StoreError::Open { .. }
             | StoreError::Damaged { .. }
+            | StoreError::Url(_)
+            | StoreError::Connect { .. }
+            | StoreError::Encoding { .. }
             | StoreError::Newer { .. }
             | StoreError::Migrate { .. }
-            | StoreError::Query(_) => error.to_string(),
+            | StoreError::Query(_)
+            | StoreError::Unreachable
+            | StoreError::TooSlow
+            | StoreError::Unreadable { .. }
+            | StoreError::Gap { .. }
+            | StoreError::OtherChain { .. }
+            | StoreError::JournalBehind { .. }
+            | StoreError::Line { .. }
+            | StoreError::Journal(_) => error.to_string(),
         };
         failed(format!("The host key pins cannot be used: {text}."))
     }
@@ -70,10 +81,10 @@ pub(super) async fn run(
 
 /// The database, or an empty one where none was made yet: only what writes makes it.
 async fn existing(config: &Config) -> Result<Store, CliError> {
-    if app::database(config).try_exists().unwrap_or(true) {
-        return Ok(app::store(config).await?);
+    match &config.store {
+        StoreConfig::Sqlite(file) if !file.try_exists().unwrap_or(true) => Ok(Store::in_memory().await?),
+        StoreConfig::Sqlite(_) | StoreConfig::Postgres(_) => Ok(app::store(config).await?),
     }
-    Ok(Store::in_memory().await?)
 }
 
 async fn list(store: &Store, json: bool, out: &mut impl Write) -> Result<Exit, CliError> {

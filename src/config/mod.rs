@@ -17,10 +17,12 @@ mod duration;
 mod identity;
 mod inventory;
 mod layers;
+mod metrics;
 mod origin;
 mod reader;
 mod record;
 mod server;
+mod sinks;
 mod suggest;
 mod unknown;
 mod upstream;
@@ -33,8 +35,10 @@ pub use duration::{DurationError, format_duration, parse_duration};
 pub use identity::{IdentityFiles, PolicyFiles};
 pub(crate) use inventory::is_region;
 pub use inventory::{AccountConfig, InventoryConfig};
+pub use metrics::MetricsConfig;
 pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
 pub use server::{Data, LogConfig, LogFormat, Server};
+pub use sinks::{OtlpConfig, SinkConfig, SinkKind, SyslogAddress, SyslogConfig};
 pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
@@ -75,6 +79,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// The audit trail.
     pub audit: AuditConfig,
+    /// Where metrics and health are told.
+    pub metrics: MetricsConfig,
     /// What the operator reads.
     pub log: LogConfig,
 }
@@ -152,6 +158,7 @@ impl Config {
             store: reader.section("store", |section| StoreConfig::read(section, &data.dir)),
             recording: reader.section("recording", |section| RecordingConfig::read(section, &data.dir)),
             audit: reader.section("audit", |section| AuditConfig::read(section, &data.dir)),
+            metrics: reader.section("metrics", MetricsConfig::read),
             log: reader.section("log", LogConfig::read),
             data,
         }

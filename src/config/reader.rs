@@ -14,7 +14,7 @@ use super::disk::{Claim, Expect};
 use super::duration::{format_duration, parse_duration};
 use super::layers::Table;
 use super::origin::{Complaint, Origin, Placed};
-use super::value::{boolean, integer, list_of, path, quoted, text};
+use super::value::{boolean, integer, list_of, path, quoted, table_of, text};
 
 /// The keys that exist, by section.
 pub(super) type KnownKeys = BTreeMap<&'static str, Vec<&'static str>>;
@@ -260,6 +260,60 @@ impl Section<'_> {
         let claim = |(path, origin): (PathBuf, Origin)| {
             let root = self.root_for(&origin);
             self.claim(key, origin, root.join(path), expect)
+        };
+        found.into_iter().map(claim).collect()
+    }
+
+    /// Whether a key is written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// A path that may be left out.
+    pub(super) fn optional_path(&mut self, key: &'static str, expect: Expect) -> Option<PathBuf> {
+        self.learn(key);
+        self.has(key).then(|| self.path(key, key, expect))
+    }
+
+    /// A table of names and texts, such as `{ name = "text" }`, in the order of the names.
+    pub(super) fn texts(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str, &str) -> Result<(), Complaint>,
+    ) -> Vec<(String, String)> {
+        let read = |value: &Value| {
+            let mut texts = Vec::new();
+            for (name, value) in table_of(value)? {
+                let text = text(&value)?;
+                check(&name, text)?;
+                texts.push((name, text.to_owned()));
+            }
+            texts.sort();
+            Ok(texts)
+        };
+        self.parse(key, read).unwrap_or_default()
+    }
+
+    /// A table of names and paths, in the order of the names.
+    pub(super) fn paths_by_name(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<(), Complaint>,
+        expect: Expect,
+    ) -> Vec<(String, PathBuf)> {
+        let read = |value: &Value| {
+            let mut paths = Vec::new();
+            for (name, value) in table_of(value)? {
+                check(&name)?;
+                paths.push((name, path(&value)?, Origin::of(&value)));
+            }
+            Ok(paths)
+        };
+        let mut found = self.parse(key, read).unwrap_or_default();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        let claim = |(name, path, origin): (String, PathBuf, Origin)| {
+            let root = self.root_for(&origin);
+            (name, self.claim(key, origin, root.join(path), expect))
         };
         found.into_iter().map(claim).collect()
     }

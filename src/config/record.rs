@@ -9,6 +9,7 @@ use ::config::Value;
 use super::disk::Expect;
 use super::origin::Complaint;
 use super::reader::Section;
+use super::sinks::{self, SinkConfig};
 use super::value::{quoted, text};
 use crate::domain::{NodeName, RecordMode};
 use crate::record::vault::S3Settings;
@@ -130,6 +131,8 @@ pub struct AuditConfig {
     pub key: PathBuf,
     /// How often a head is signed while things happen.
     pub head_interval: Duration,
+    /// Further places that lines are copied to.
+    pub sinks: Vec<SinkConfig>,
 }
 
 impl AuditConfig {
@@ -141,6 +144,7 @@ impl AuditConfig {
             sync: section.boolean("sync", true),
             key: section.state_path("key", "audit_key", data_dir, Expect::PrivateKey),
             head_interval: section.duration("head_interval", 60 * SECOND, SECOND..=24 * HOUR),
+            sinks: sinks::read(section, data_dir),
         }
     }
 }

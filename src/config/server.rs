@@ -105,7 +105,7 @@ fn listen_addresses(section: &mut Section<'_>) -> Vec<SocketAddr> {
     })
 }
 
-fn socket_address(value: &Value) -> Result<SocketAddr, Complaint> {
+pub(super) fn socket_address(value: &Value) -> Result<SocketAddr, Complaint> {
     let text = text(value)?;
     text.parse().map_err(|_| {
         Complaint::new(format!("{} is not an address and a port", quoted(text)))

@@ -46,19 +46,21 @@ fn the_reference_file_says_what_the_defaults_are() {
 fn the_reference_file_has_every_key_and_its_examples_are_sound() {
     let text = reference_with_examples();
     let config = read_text(&text, &[], &[]).expect("examples that are sound");
-    assert_eq!(config.inventory.accounts.len(), 1);
+    assert_eq!((config.inventory.accounts.len(), config.audit.sinks.len()), (1, 3));
     let layers = [Layer::from_toml(&text), Layer::default(), Layer::default()];
     let tree = layers::merge(layers).expect("layers");
     let mut reader = Reader::new(tree, PathBuf::from("/"));
     Config::from_reader(&mut reader);
     let parsed: toml::Table = text.parse().expect("TOML");
     for (section, keys) in &reader.known {
-        let table = match *section {
-            "inventory.accounts" => parsed["inventory"]["accounts"][0].as_table(),
-            section => parsed[section].as_table(),
+        let (outer, inner) = section.split_once('.').map_or((*section, None), |(a, b)| (a, Some(b)));
+        let tables = match inner {
+            Some(inner) => parsed[outer][inner].as_array().expect("tables").clone(),
+            None => vec![parsed[outer].clone()],
         };
         for key in keys {
-            assert!(table.expect("a table").contains_key(*key), "{section}.{key} is not in reference.toml");
+            let written = tables.iter().any(|table| table.get(key).is_some());
+            assert!(written, "{section}.{key} is not in reference.toml");
         }
     }
 }
@@ -114,7 +116,7 @@ role_arn = "drawbridge"
 level = "inof"
 "#;
     let expected = r#"d.toml:1: the key `listen` stands in no section
-    hint: put it below a line [server]
+    hint: put it below a line [metrics] or [server]
 d.toml:6: `server.listen`: "bastion:22" is not an address and a port
     hint: write a numeric address and a port, such as "0.0.0.0:2222" or "[::]:2222"
 d.toml:7: `server.listen`: 0.0.0.0:2222 is listed twice
@@ -389,4 +391,62 @@ fn the_iam_policy_allows_what_the_daemon_calls_and_no_more() {
         "sts:AssumeRole",
     ];
     assert_eq!(actions, expected);
+}
+
+#[test]
+fn mistakes_in_sinks_are_all_listed() {
+    let text = r#"[audit]
+
+[[audit.sinks]]
+name = "siem"
+kind = "syslog"
+to = "logs.example.com"
+url = "https://a/v1/logs"
+
+[[audit.sinks]]
+name = "siem"
+kind = "file"
+
+[[audit.sinks]]
+name = "b"
+kind = "otlp"
+url = "https://a/v1/logs"
+headers = { "a b" = "c" }
+secret_headers = { Authorization = 7 }
+
+[[audit.sinks]]
+kind = "kafka"
+
+[[audit.sinks]]
+name = "c"
+kind = "syslog"
+to = "udp://a"
+message_bytes_max = 70000
+ca = "ca.pem"
+key = "key.pem"
+
+[[audit.sinks]]
+name = "d"
+kind = "stdout"
+
+[[audit.sinks]]
+name = "d"
+kind = "stdout"
+"#;
+    insta::assert_snapshot!(problems_of(text));
+}
+
+#[test]
+fn sinks_have_the_defaults_of_their_kind() {
+    let text = "[[audit.sinks]]\nname = \"a\"\nkind = \"syslog\"\nto = \"udp://h\"\n\
+        [[audit.sinks]]\nname = \"b\"\nkind = \"ocsf\"\npath = \"ocsf.jsonl\"\n";
+    let config = read_text(text, &[], &["data.dir=/data"]).expect("it is sound");
+    let [syslog, ocsf] = config.audit.sinks.as_slice() else { panic!("two sinks") };
+    assert_eq!(syslog.spool_max, 1 << 30);
+    let SinkKind::Syslog(syslog) = &syslog.kind else { panic!("syslog") };
+    assert_eq!(
+        (syslog.facility, syslog.message_bytes_max, syslog.app_name.as_str()),
+        (10, 2048, "drawbridge")
+    );
+    assert_eq!(ocsf.kind, SinkKind::Ocsf(PathBuf::from("/data/ocsf.jsonl")));
 }

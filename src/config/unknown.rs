@@ -46,8 +46,8 @@ fn unknown_key(known: &KnownKeys, section: &str, key: &str, origin: &Origin) -> 
     if let Some(meant) = nearest(key, keys.iter().copied()) {
         return complaint.hint(format!("did you mean `{}`?", origin.spell(section, meant)));
     }
-    match section_with(known, key) {
-        Some(home) => complaint.hint(format!("`{key}` belongs to [{home}]")),
+    match sections_with(known, key) {
+        Some(homes) => complaint.hint(format!("`{key}` belongs to {homes}")),
         None => complaint.hint(format!("its keys are {}", listed(keys.iter().copied()))),
     }
 }
@@ -58,14 +58,18 @@ fn stray(known: &KnownKeys, key: &str) -> Complaint {
             .hint(format!("write a line [{key}] and its keys below it"));
     }
     let complaint = Complaint::new(format!("the key `{key}` stands in no section"));
-    match section_with(known, key) {
-        Some(home) => complaint.hint(format!("put it below a line [{home}]")),
+    match sections_with(known, key) {
+        Some(homes) => complaint.hint(format!("put it below a line {homes}")),
         None => complaint.hint(format!("the sections are {}", listed(top_sections(known)))),
     }
 }
 
-fn section_with(known: &KnownKeys, key: &str) -> Option<&'static str> {
-    known.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
+/// Every section that has such a key: `[metrics] or [server]`.
+fn sections_with(known: &KnownKeys, key: &str) -> Option<String> {
+    let homes =
+        known.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| format!("[{section}]"));
+    let homes: Vec<String> = homes.collect();
+    (!homes.is_empty()).then(|| homes.join(" or "))
 }
 
 /// The sections that can stand in single brackets.

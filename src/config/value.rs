@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use ::config::{Value, ValueKind};
 
-use super::layers::parse_array;
+use super::layers::{Table, parse_array};
 use super::origin::{Complaint, Origin};
 
 /// Text that is not empty.
@@ -43,6 +43,14 @@ fn list_in_text(text: &str, origin: &Origin) -> Result<Vec<Value>, Complaint> {
         return parse_array(text, origin);
     }
     Ok(text.split(',').map(|part| Value::new(Some(&origin.tag()), part.trim())).collect())
+}
+
+/// A table of names and values.
+pub(super) fn table_of(value: &Value) -> Result<Table, Complaint> {
+    let ValueKind::Table(table) = &value.kind else {
+        return Err(wrong_type(&value.kind, "a table", "write { name = \"value\" }"));
+    };
+    Ok(table.clone())
 }
 
 /// A whole number.

@@ -57,6 +57,37 @@ pub trait Following: Send + std::fmt::Debug {
     fn lost_track(&self) -> bool;
 }
 
+macro_rules! follow {
+    ($($reader:ident, $unanswered:expr;)*) => { $(
+        impl Following for $reader {
+            fn to_target(&mut self, data: &[u8]) {
+                self.to_target(data);
+            }
+
+            fn to_client(&mut self, data: &[u8]) {
+                self.to_client(data);
+            }
+
+            fn end(&mut self) {
+                self.end();
+            }
+
+            fn take(&mut self) -> Option<FileFacts> {
+                self.take().map(FileFacts::from)
+            }
+
+            fn unanswered_write_bytes(&self) -> u64 {
+                ($unanswered)(self)
+            }
+        }
+    )* };
+}
+
+follow! {
+    SftpReader, SftpReader::unanswered_write_bytes;
+    ScpReader, |_: &ScpReader| 0; // each file waits for its answer
+}
+
 impl Files {
     /// Follows a program that moves files in a way that is known here.
     pub(super) fn of(program: Program<'_>) -> Option<Self> {

@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError};
 use crate::credential::BoxFuture;
@@ -216,7 +216,7 @@ impl Store {
         .bind(instance.as_str())
         .fetch_all(&self.pool)
         .await?;
-        let machine = |row: &SqliteRow| {
+        let machine = |row: &AnyRow| {
             Ok(MachineId {
                 account: row.try_get("account")?,
                 region: row.try_get("region")?,
@@ -275,7 +275,7 @@ fn known(pin: Pin) -> PinnedKey {
 }
 
 /// One row, checked.
-fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
+fn read(row: &AnyRow) -> Result<Pin, StoreError> {
     let (account, region): (String, String) = (row.try_get("account")?, row.try_get("region")?);
     let instance: String = row.try_get("instance_id")?;
     let damaged =
@@ -307,6 +307,7 @@ fn read(row: &SqliteRow) -> Result<Pin, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::testing::on_both;
 
     fn machine(region: &str) -> MachineId {
         MachineId {
@@ -324,106 +325,97 @@ mod tests {
         store.remember(machine, "ssh-ed25519", blob, Voucher::FirstUse, at(100)).await.expect("remembered")
     }
 
-    #[tokio::test]
-    async fn pins_survive_a_restart() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("state.db");
-        let store = Store::open(&path).await.expect("it opens");
-        let pin = remember(&store, &machine("eu-west-1"), b"key").await;
-        store.close().await;
-        let store = Store::open(&path).await.expect("it opens again");
-        assert_eq!(store.pin(&machine("eu-west-1")).await.expect("an answer"), Some(pin.clone()));
-        assert_eq!(pin.fingerprint, Fingerprint::of_blob(b"key"));
-        assert_eq!((pin.vouched_by, pin.first_seen, pin.last_seen), (Voucher::FirstUse, at(100), at(100)));
-        assert_eq!((pin.key_type.as_str(), pin.key_blob.as_slice()), ("ssh-ed25519", b"key".as_slice()));
-    }
-
-    #[tokio::test]
-    async fn a_second_key_does_not_replace_the_first() {
-        let store = Store::in_memory().await.expect("a store");
-        let first = remember(&store, &machine("eu-west-1"), b"first").await;
-        let second = remember(&store, &machine("eu-west-1"), b"second").await;
-        assert_eq!(second, first);
-        assert_eq!(second.key_blob, b"first");
-    }
-
-    #[tokio::test]
-    async fn of_racing_first_uses_one_wins_and_all_get_it() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&directory.path().join("state.db")).await.expect("it opens");
-        let mut racing = tokio::task::JoinSet::new();
-        for number in 0..16_u8 {
-            let store = store.clone();
-            racing.spawn(async move { remember(&store, &machine("eu-west-1"), &[number]).await });
+    on_both! {
+        async fn pins_survive_a_restart(lab) {
+            let store = lab.open().await;
+            let pin = remember(&store, &machine("eu-west-1"), b"key").await;
+            store.close().await;
+            let store = lab.open().await;
+            assert_eq!(store.pin(&machine("eu-west-1")).await.expect("an answer"), Some(pin.clone()));
+            assert_eq!(pin.fingerprint, Fingerprint::of_blob(b"key"));
+            assert_eq!((pin.vouched_by, pin.first_seen, pin.last_seen), (Voucher::FirstUse, at(100), at(100)));
+            assert_eq!((pin.key_type.as_str(), pin.key_blob.as_slice()), ("ssh-ed25519", b"key".as_slice()));
         }
-        let pins = racing.join_all().await;
-        let held = store.pin(&machine("eu-west-1")).await.expect("an answer").expect("a pin");
-        assert_eq!(pins.len(), 16);
-        assert!(pins.iter().all(|pin| *pin == held));
-    }
 
-    #[tokio::test]
-    async fn the_same_id_in_another_region_is_another_machine() {
-        let store = Store::in_memory().await.expect("a store");
-        remember(&store, &machine("eu-west-1"), b"key").await;
-        assert_eq!(store.pin(&machine("us-east-1")).await.expect("an answer"), None);
-        remember(&store, &machine("us-east-1"), b"other").await;
-        let pins = store.pins().await.expect("an answer").into_iter().map(|pin| pin.expect("sound"));
-        let regions: Vec<_> = pins.map(|pin| pin.machine.region).collect();
-        assert_eq!(regions, ["eu-west-1", "us-east-1"]);
-        let machines = store.pinned_machines(&machine("").instance).await.expect("an answer");
-        assert_eq!(machines, [machine("eu-west-1"), machine("us-east-1")]);
-        let other = InstanceId::parse("i-0123456789abcdef1").expect("an instance id");
-        assert!(store.pinned_machines(&other).await.expect("an answer").is_empty());
-    }
+        async fn a_second_key_does_not_replace_the_first(lab) {
+            let store = lab.open().await;
+            let first = remember(&store, &machine("eu-west-1"), b"first").await;
+            let second = remember(&store, &machine("eu-west-1"), b"second").await;
+            assert_eq!(second, first);
+            assert_eq!(second.key_blob, b"first");
+        }
 
-    #[tokio::test]
-    async fn touching_moves_the_last_time_forward_only() {
-        let store = Store::in_memory().await.expect("a store");
-        let machine = machine("eu-west-1");
-        assert!(!store.touch(&machine, at(1)).await.expect("an answer"));
-        remember(&store, &machine, b"key").await;
-        assert!(store.touch(&machine, at(200)).await.expect("an answer"));
-        assert!(store.touch(&machine, at(150)).await.expect("an answer"));
-        let pin = store.pin(&machine).await.expect("an answer").expect("a pin");
-        assert_eq!((pin.first_seen, pin.last_seen), (at(100), at(200)));
-    }
+        async fn of_racing_first_uses_one_wins_and_all_get_it(lab) {
+            let store = lab.open().await;
+            let mut racing = tokio::task::JoinSet::new();
+            for number in 0..16_u8 {
+                let store = store.clone();
+                racing.spawn(async move { remember(&store, &machine("eu-west-1"), &[number]).await });
+            }
+            let pins = racing.join_all().await;
+            let held = store.pin(&machine("eu-west-1")).await.expect("an answer").expect("a pin");
+            assert_eq!(pins.len(), 16);
+            assert!(pins.iter().all(|pin| *pin == held));
+        }
 
-    #[tokio::test]
-    async fn a_forgotten_pin_can_be_set_anew() {
-        let store = Store::in_memory().await.expect("a store");
-        let machine = machine("eu-west-1");
-        let old = remember(&store, &machine, b"old").await;
-        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Pin(Box::new(old)));
-        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Nothing);
-        assert_eq!(remember(&store, &machine, b"new").await.key_blob, b"new");
-    }
+        async fn the_same_id_in_another_region_is_another_machine(lab) {
+            let store = lab.open().await;
+            remember(&store, &machine("eu-west-1"), b"key").await;
+            assert_eq!(store.pin(&machine("us-east-1")).await.expect("an answer"), None);
+            remember(&store, &machine("us-east-1"), b"other").await;
+            let pins = store.pins().await.expect("an answer").into_iter().map(|pin| pin.expect("sound"));
+            let regions: Vec<_> = pins.map(|pin| pin.machine.region).collect();
+            assert_eq!(regions, ["eu-west-1", "us-east-1"]);
+            let machines = store.pinned_machines(&machine("").instance).await.expect("an answer");
+            assert_eq!(machines, [machine("eu-west-1"), machine("us-east-1")]);
+            let other = InstanceId::parse("i-0123456789abcdef1").expect("an instance id");
+            assert!(store.pinned_machines(&other).await.expect("an answer").is_empty());
+        }
 
-    #[tokio::test]
-    async fn an_operator_vouches_for_the_key_that_is_pinned_and_for_no_other() {
-        let store = Store::in_memory().await.expect("a store");
-        let machine = machine("eu-west-1");
-        assert!(!store.vouch(&machine, b"key").await.expect("an answer"));
-        remember(&store, &machine, b"key").await;
-        assert!(!store.vouch(&machine, b"other").await.expect("an answer"));
-        let voucher = async || store.pin(&machine).await.expect("an answer").expect("a pin").vouched_by;
-        assert_eq!(voucher().await, Voucher::FirstUse);
-        assert!(store.vouch(&machine, b"key").await.expect("an answer"));
-        assert_eq!(voucher().await, Voucher::Operator);
-    }
+        async fn touching_moves_the_last_time_forward_only(lab) {
+            let store = lab.open().await;
+            let machine = machine("eu-west-1");
+            assert!(!store.touch(&machine, at(1)).await.expect("an answer"));
+            remember(&store, &machine, b"key").await;
+            assert!(store.touch(&machine, at(200)).await.expect("an answer"));
+            assert!(store.touch(&machine, at(150)).await.expect("an answer"));
+            let pin = store.pin(&machine).await.expect("an answer").expect("a pin");
+            assert_eq!((pin.first_seen, pin.last_seen), (at(100), at(200)));
+        }
 
-    #[tokio::test]
-    async fn a_row_that_was_tampered_with_is_an_error_and_can_be_forgotten() {
-        let store = Store::in_memory().await.expect("a store");
-        let machine = machine("eu-west-1");
-        remember(&store, &machine, b"key").await;
-        let tamper = "UPDATE host_key_pins SET key_blob = 'b3RoZXI='";
-        sqlx::query(tamper).execute(&store.pool).await.expect("tampered");
-        let error = store.pin(&machine).await.expect_err("refused");
-        assert!(matches!(error, StoreError::Row { field: "fingerprint", .. }), "{error}");
-        let listed = store.pins().await.expect("an answer");
-        assert!(matches!(listed.as_slice(), [Err(StoreError::Row { .. })]), "{listed:?}");
-        assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Damaged);
-        assert!(store.pins().await.expect("an answer").is_empty());
+        async fn a_forgotten_pin_can_be_set_anew(lab) {
+            let store = lab.open().await;
+            let machine = machine("eu-west-1");
+            let old = remember(&store, &machine, b"old").await;
+            assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Pin(Box::new(old)));
+            assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Nothing);
+            assert_eq!(remember(&store, &machine, b"new").await.key_blob, b"new");
+        }
+
+        async fn an_operator_vouches_for_the_key_that_is_pinned_and_for_no_other(lab) {
+            let store = lab.open().await;
+            let machine = machine("eu-west-1");
+            assert!(!store.vouch(&machine, b"key").await.expect("an answer"));
+            remember(&store, &machine, b"key").await;
+            assert!(!store.vouch(&machine, b"other").await.expect("an answer"));
+            let voucher = async || store.pin(&machine).await.expect("an answer").expect("a pin").vouched_by;
+            assert_eq!(voucher().await, Voucher::FirstUse);
+            assert!(store.vouch(&machine, b"key").await.expect("an answer"));
+            assert_eq!(voucher().await, Voucher::Operator);
+        }
+
+        async fn a_row_that_was_tampered_with_is_an_error_and_can_be_forgotten(lab) {
+            let store = lab.open().await;
+            let machine = machine("eu-west-1");
+            remember(&store, &machine, b"key").await;
+            let tamper = "UPDATE host_key_pins SET key_blob = 'b3RoZXI='";
+            sqlx::query(tamper).execute(&store.pool).await.expect("tampered");
+            let error = store.pin(&machine).await.expect_err("refused");
+            assert!(matches!(error, StoreError::Row { field: "fingerprint", .. }), "{error}");
+            let listed = store.pins().await.expect("an answer");
+            assert!(matches!(listed.as_slice(), [Err(StoreError::Row { .. })]), "{listed:?}");
+            assert_eq!(store.forget(&machine).await.expect("an answer"), Forgotten::Damaged);
+            assert!(store.pins().await.expect("an answer").is_empty());
+        }
     }
 }

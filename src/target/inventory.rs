@@ -141,6 +141,14 @@ impl Inventory {
         self.inner.lanes.iter().map(|lane| (lane.source.place().clone(), age(lane))).collect()
     }
 
+    /// How many instances each place's copy has, and how old it is; none and nothing where there is none yet.
+    #[must_use]
+    pub fn copies(&self) -> Vec<(Place, usize, Option<Duration>)> {
+        let sizes =
+            self.inner.lanes.iter().map(|lane| lane.catalogue.load().as_ref().map_or(0, |c| c.targets.len()));
+        self.ages().into_iter().zip(sizes).map(|((place, age), size)| (place, size, age)).collect()
+    }
+
     /// The places whose copy is older than three refreshes, with its age, and those without one.
     #[must_use]
     pub fn behind(&self) -> Vec<(Place, Option<Duration>)> {

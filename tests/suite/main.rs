@@ -42,6 +42,7 @@ mod past_bugs;
 mod record_crash;
 #[cfg(test)]
 mod record_tampering;
+#[cfg(test)]
 mod recordings;
 #[cfg(test)]
 mod refusals;

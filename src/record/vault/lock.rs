@@ -15,6 +15,8 @@ use crate::credential::BoxFuture;
 
 const MODE: &str = "x-amz-object-lock-mode";
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
+/// What S3 wants beside a lock, and what the checksum is that `object_store` has put into its own header.
+const CHECKSUM: (&str, &str) = ("x-amz-sdk-checksum-algorithm", "SHA256");
 const PAYLOAD_HASH: &str = "x-amz-content-sha256";
 const UNSIGNED: &[u8] = b"UNSIGNED-PAYLOAD";
 
@@ -82,7 +84,7 @@ impl Locked {
         let until = SystemClock.now().checked_add(length).unwrap_or(jiff::Timestamp::MAX);
         let until = until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let headers = request.headers_mut();
-        for (name, value) in [(MODE, mode), (UNTIL, until.as_str())] {
+        for (name, value) in [(MODE, mode), (UNTIL, until.as_str()), CHECKSUM] {
             let value = value.parse().map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
             headers.insert(name, value);
         }

@@ -74,6 +74,9 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// A recording has been moved to the vault, where it is at `location`. The error is for the operator's log; it is
     /// tried again.
     fn stored<'a>(&'a self, id: RecordingId, location: &'a str) -> BoxFuture<'a, Result<(), String>>;
+
+    /// A recording could not be moved, and will be tried again. For whoever counts.
+    fn failed(&self, _id: RecordingId) {}
 }
 
 impl Vault {

@@ -88,6 +88,7 @@ impl Mover {
                 tracing::debug!(recording = %id, location, "a recording is in the vault");
             }
             Err(error) => {
+                self.index.failed(id);
                 let (times, due) = self.failed.entry(id).or_insert((0, Instant::now()));
                 let wait = WAIT_MIN.saturating_mul(1 << (*times).min(16)).min(WAIT_MAX);
                 *times = times.saturating_add(1);

@@ -1,0 +1,5 @@
+//! What holds on both databases.
+
+mod appending;
+mod asking;
+mod following;
