@@ -79,6 +79,10 @@ macro_rules! follow {
             fn unanswered_write_bytes(&self) -> u64 {
                 ($unanswered)(self)
             }
+
+            fn lost_track(&self) -> bool {
+                self.lost_track()
+            }
         }
     )* };
 }

@@ -20,7 +20,6 @@ mod cast;
 mod error;
 mod files;
 mod follow;
-mod following;
 mod frame;
 pub mod operation;
 pub mod player;
