@@ -11,11 +11,13 @@ use crate::support::{named, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What is on record of files below that person's `/srv`.
+/// What is on record of data that were moved to or from that person's `/srv`. OpenSSH's scp also sets the length of
+/// what it has sent.
 fn operations(person: &Person) -> Vec<Value> {
     let below = format!("{}/", person.srv().display());
     let trail = lab().audit();
-    let operations = named(&trail, "file-operation").into_iter();
+    let operations =
+        named(&trail, "file-operation").into_iter().filter(|event| event["operation"] != "setstat");
     operations
         .filter(|event| event["path"].as_str().is_some_and(|path| path.starts_with(&below)))
         .cloned()
