@@ -2,9 +2,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::{JournalLine, LineHash};
 use crate::credential::BoxFuture;
 use crate::domain::{ConnectionId, SessionId};
-use crate::store::{Discarded, EventFilter, JournalLine, LineHash, SessionFilter};
+use crate::store::{Discarded, EventFilter, SessionFilter};
 
 const START: &str = "2026-01-01T00:00:00Z";
 
