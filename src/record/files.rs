@@ -30,7 +30,8 @@ pub(super) struct Files {
     room: Notify,
     full: AtomicBool,
     unanswered: AtomicU64,
-    unposted: watch::Sender<bool>,
+    /// What is done is not all on record any more.
+    incomplete: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub trait Following: Send + std::fmt::Debug {
     fn take(&mut self) -> Option<FileFacts>;
     /// Bytes of data that were sent to the target and that it has not answered.
     fn unanswered_write_bytes(&self) -> u64;
+    /// Whether what comes next is not told any more.
+    fn lost_track(&self) -> bool;
 }
 
 macro_rules! follow {
@@ -75,6 +78,10 @@ macro_rules! follow {
 
             fn unanswered_write_bytes(&self) -> u64 {
                 ($unanswered)(self)
+            }
+
+            fn lost_track(&self) -> bool {
+                self.lost_track()
             }
         }
     )* };
@@ -103,7 +110,7 @@ impl Files {
             room: Notify::new(),
             full: AtomicBool::new(false),
             unanswered: AtomicU64::new(0),
-            unposted: watch::Sender::new(false),
+            incomplete: watch::Sender::new(false),
         }
     }
 
@@ -142,6 +149,9 @@ impl Files {
         }
         self.unanswered.store(state.reader.unanswered_write_bytes(), Ordering::Relaxed);
         self.full.store(state.waiting.len() >= WAITING_MAX, Ordering::Relaxed);
+        if state.reader.lost_track() {
+            self.incomplete.send_if_modified(|incomplete| !std::mem::replace(incomplete, true));
+        }
         if state.waiting.len() > before {
             self.news.notify_one();
         }
@@ -182,15 +192,15 @@ impl Files {
 
     /// An operation could not be put on record.
     pub(super) fn give_up(&self) {
-        self.unposted.send_replace(true);
+        self.incomplete.send_replace(true);
         self.state().waiting.clear();
         self.full.store(false, Ordering::Relaxed);
         self.room.notify_waiters();
     }
 
     pub(super) async fn broken(&self) {
-        let mut unposted = self.unposted.subscribe();
-        if unposted.wait_for(|unposted| *unposted).await.is_err() {
+        let mut incomplete = self.incomplete.subscribe();
+        if incomplete.wait_for(|incomplete| *incomplete).await.is_err() {
             std::future::pending().await
         }
     }

@@ -419,6 +419,32 @@ impl Following for Parrot {
     fn unanswered_write_bytes(&self) -> u64 {
         self.unanswered
     }
+
+    fn lost_track(&self) -> bool {
+        self.operations.iter().any(|operation| operation.operation == FileAct::Untracked)
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_that_cannot_be_followed_breaks_a_recording_that_has_to_be() {
+    let dir = TempDir::new().expect("a directory");
+    let recorders = recorders(dir.path());
+    let broken = async |mode: RecordMode| {
+        let subject = subject(None, Program::Sftp);
+        let recorder = recorders.begin(&subject, &limits(mode)).await.expect("it begins");
+        let witness = recorder.witness().expect("files are followed");
+        witness.to_target(b"this is not SFTP");
+        let told =
+            recorder.operations().expect("files are followed").next().await.expect("that much is told");
+        assert_eq!(told.operation, FileAct::Untracked);
+        tokio::select! {
+            biased;
+            (ending, _) = witness.broken() => Some(ending),
+            () = std::future::ready(()) => None,
+        }
+    };
+    assert_eq!(broken(RecordMode::Required).await, Some(Ending::RecordingFailed));
+    assert_eq!(broken(RecordMode::BestEffort).await, None);
 }
 
 #[tokio::test]

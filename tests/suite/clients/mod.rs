@@ -15,6 +15,7 @@ mod paramiko;
 mod person;
 mod putty;
 mod rsync;
+mod transfers;
 
 use std::sync::OnceLock;
 

@@ -4,6 +4,7 @@ mod hostile;
 mod openssh;
 mod operations;
 mod properties;
+mod speed;
 mod talk;
 mod transfers;
 mod versions;
