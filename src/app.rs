@@ -3,6 +3,7 @@
 //! Only this file knows everything. It decides nothing: parts are made here and handed to each other.
 
 mod build;
+mod keeping;
 mod operating;
 mod recordings;
 mod reload;
@@ -102,7 +103,7 @@ pub async fn run(
     let watch = FileWatch::start(config.reloadable_files());
     let vault = recordings::vault(&config)?;
     let mut operating = Operating::bind(&config).await?;
-    let services = build::services(&config, &aws, &operating).await?;
+    let (services, keeping) = build::services(&config, &aws, &operating).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
@@ -111,6 +112,8 @@ pub async fn run(
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
     recordings::salvage(&services).await?;
+    let index = Arc::new(keeping.index());
+    let kept = keeping.start(&services, &stop).await;
 
     let mut running = JoinSet::new();
     let inventory = services.inventory.clone();
@@ -118,7 +121,7 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
-    let (recorded, index) = (Arc::clone(&services), Arc::new(recordings::Unlisted));
+    let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
@@ -145,7 +148,7 @@ pub async fn run(
     while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
-    services.log.close().await?;
+    kept.end(&services.log).await?;
     if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 

@@ -5,13 +5,14 @@
 //! `host_keys` are the places that call them.
 
 mod args;
+mod audit;
 mod host_keys;
 mod parts;
 mod prune;
 
 use std::io::{self, Write};
 
-pub use args::{Arguments, Command, HostKeysCommand, PolicyCommand};
+pub use args::{Arguments, AuditCommand, Command, HostKeysCommand, PolicyCommand};
 use args::{AsUser, ConfigArgs, ExplainArgs};
 
 use crate::config::{Config, Overrides, VARIABLE_PREFIX};
@@ -102,6 +103,7 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)
         }
+        Command::Audit { command } => audit::run(&command, out),
         Command::HostKeys { command } => {
             let config = load(command.config())?;
             runtime(&config)?.block_on(host_keys::run(&config, &command, out))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppError;
+use super::keeping::Keeping;
 use super::operating::Operating;
-use crate::audit::{self, Log};
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
     AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
@@ -70,7 +70,7 @@ pub(super) async fn services(
     config: &Config,
     aws: &AwsAccess,
     operating: &Operating,
-) -> Result<Arc<Services>, AppError> {
+) -> Result<(Arc<Services>, Keeping), AppError> {
     let (directory, policy) = match (directory(config), policy(config)) {
         (Ok(directory), Ok(policy)) => (directory, policy),
         (directory, policy) => {
@@ -86,21 +86,12 @@ pub(super) async fn services(
     let clock: SharedClock = Arc::new(SystemClock);
     let host_ca = Arc::new(host_ca(config)?);
     let host_key = Arc::new(host_key(config)?);
-    let store = Arc::new(store(config).await?);
-    let log = Log::open(
-        &audit::Settings {
-            journal: config.audit.journal.clone(),
-            node: config.node.name_or_host(),
-            sync: config.audit.sync,
-            resume: None,
-        },
-        Arc::clone(&clock),
-    )?
-    .observed_by(Arc::clone(&operating.metrics) as _);
+    let store = store(config).await?;
     let recorders = Recorders::start(record::Settings {
         spool: config.recording.dir.clone(),
         default_mode: config.recording.default,
     })?;
+    let (keeping, log) = Keeping::open(config, store.clone(), &clock, &operating.metrics).await?;
     let places = places(config, aws).await;
     let inventory = inventory_of(config, &places, &clock);
     let injector = Arc::new(InstanceConnect::new(
@@ -108,8 +99,8 @@ pub(super) async fn services(
         InstanceConnectSettings { deadline: config.instance_connect.deadline, ..Default::default() },
         Arc::clone(&clock),
     ));
-    let connector = Connector::new(injector, store, upstream_settings(config), Arc::clone(&clock));
-    Ok(Arc::new(Services {
+    let connector = Connector::new(injector, Arc::new(store), upstream_settings(config), Arc::clone(&clock));
+    let services = Services {
         directory: Reloadable::new("users", directory),
         policy: Reloadable::new("policy", policy),
         inventory,
@@ -124,7 +115,8 @@ pub(super) async fn services(
         address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),
-    }))
+    };
+    Ok((Arc::new(services), keeping))
 }
 
 async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {

@@ -7,12 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use crate::audit::{Entry, Event, RecordingFacts, RecordingFormat};
+use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::credential::BoxFuture;
 use crate::domain::RecordingId;
+use crate::metrics::Metrics;
 use crate::record::vault::{self, Index, Vault};
 use crate::record::{Format, RecordError, Salvaged};
 use crate::session::Services;
+use crate::store::{RecordingState, Store};
 
 /// Closes the recordings of an earlier run that was killed, and puts each on record.
 pub(super) async fn salvage(services: &Services) -> Result<(), AppError> {
@@ -34,7 +37,7 @@ pub(super) async fn salvage(services: &Services) -> Result<(), AppError> {
     Ok(())
 }
 
-fn told(salvaged: &Salvaged) -> Entry {
+pub(super) fn told(salvaged: &Salvaged) -> Entry {
     let origin = salvaged.header.origin;
     let recording = RecordingFacts {
         id: origin.recording,
@@ -66,12 +69,24 @@ pub(super) async fn keep(
     vault::run(services.recorders.clone(), vault, index, stop).await;
 }
 
-/// No list of recordings is kept.
+/// Where recordings are is known to the store.
 #[derive(Debug)]
-pub(super) struct Unlisted;
+pub(super) struct Listed {
+    pub(super) store: Store,
+    pub(super) clock: SharedClock,
+    pub(super) metrics: Arc<Metrics>,
+}
 
-impl Index for Unlisted {
-    fn stored<'a>(&'a self, _id: RecordingId, _location: &'a str) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Ok(())))
+impl Index for Listed {
+    fn stored<'a>(&'a self, id: RecordingId, location: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let told =
+                self.store.set_recording(&id, RecordingState::Stored, Some(location), self.clock.now());
+            told.await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn failed(&self, _id: RecordingId) {
+        self.metrics.upload_failed();
     }
 }

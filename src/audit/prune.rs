@@ -83,8 +83,13 @@ impl PruneRecord {
     /// Reads such a line; nothing where it is another.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
-        let inner = line.strip_prefix("{\"pruned\":")?.strip_suffix('}')?;
-        let written: Written = serde_json::from_str(inner).ok()?;
+        Self::from_json(line.strip_prefix("{\"pruned\":")?.strip_suffix('}')?)
+    }
+
+    /// Reads what its `Serialize` writes; nothing where it is something else.
+    #[must_use]
+    pub fn from_json(json: &str) -> Option<Self> {
+        let written: Written = serde_json::from_str(json).ok()?;
         Some(Self {
             node: NodeName::parse(&written.node)?,
             through: written.through,

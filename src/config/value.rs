@@ -47,10 +47,10 @@ fn list_in_text(text: &str, origin: &Origin) -> Result<Vec<Value>, Complaint> {
 
 /// A table of names and values.
 pub(super) fn table_of(value: &Value) -> Result<Table, Complaint> {
-    match &value.kind {
-        ValueKind::Table(table) => Ok(table.clone()),
-        other => Err(wrong_type(other, "a table", "write { name = \"value\" }")),
-    }
+    let ValueKind::Table(table) = &value.kind else {
+        return Err(wrong_type(&value.kind, "a table", "write { name = \"value\" }"));
+    };
+    Ok(table.clone())
 }
 
 /// A whole number.

@@ -3,11 +3,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::verify::{Demands, Verifier};
-use crate::audit::{AuditKey, AuditKeys, PruneRecord, Tip};
+use crate::audit::{AuditKey, AuditKeys, JournalLine, LineHash, PruneRecord, Tip};
 use crate::credential::BoxFuture;
 use crate::domain::{ConnectionId, SessionId};
 use crate::store::testing::on_both;
-use crate::store::{Discarded, EventFilter, JournalLine, LineHash, SessionFilter};
+use crate::store::{Discarded, EventFilter, SessionFilter};
 
 const START: &str = "2026-01-01T00:00:00Z";
 
@@ -343,7 +343,7 @@ async fn the_chain_that_is_left_verifies_with_the_signed_statement_and_not_witho
     let key = std::sync::Arc::new(AuditKey::for_test());
     let keys = AuditKeys::parse(&key.public_line()).expect("a key");
     let sign = move |node: &NodeName, seq, line: &str, at| {
-        PruneRecord::sign(&key, node, Tip { seq, hash: crate::audit::LineHash::of(line) }, at).to_line()
+        PruneRecord::sign(&key, node, Tip { seq, hash: LineHash::of(line) }, at).to_line()
     };
     let order = Order { before: hours(24), now: hours(10_000), dry_run: false };
     run(&store, &sign, &FakeBin::default(), order).await.expect("it ran");

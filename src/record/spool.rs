@@ -136,8 +136,19 @@ impl Spool {
         Ok(salvaged)
     }
 
+    /// Reads again what is whole, and whose ending did not get into the record. Blocks.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is no recording.
+    pub fn reread(&self, id: RecordingId) -> io::Result<Salvaged> {
+        self.close_up(id, self.path(id))
+    }
+
     fn salvage_one(&self, id: RecordingId) -> io::Result<Salvaged> {
-        let part = self.part(id);
+        self.close_up(id, self.part(id))
+    }
+
+    fn close_up(&self, id: RecordingId, part: PathBuf) -> io::Result<Salvaged> {
         let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
         let read = read_through(&mut file)?;
         let header = read.header.ok_or(io::ErrorKind::UnexpectedEof)?;

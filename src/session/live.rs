@@ -88,8 +88,10 @@ impl Live {
             target: TargetFacts::from(permit.target().as_ref()),
             content: None,
         };
+        // Whoever looks for sessions that are not here any more looks for those on record.
+        let presence = services.roster.enter(session, permit.limits().tell_watched);
         story.record(started).await.map_err(unavailable)?;
-        Ok(Self::in_use(services, errand, session, upstream, *permit.limits()))
+        Ok(Self::in_use(services, errand, session, presence, upstream, *permit.limits()))
     }
 
     /// A session on that connection, as if it had been opened, for tests.
@@ -99,19 +101,21 @@ impl Live {
         errand: &Errand,
         upstream: Upstream,
     ) -> Arc<Self> {
-        Self::in_use(services, errand, SessionId::fresh(), upstream, Limits::default())
+        let session = SessionId::fresh();
+        let presence = services.roster.enter(session, false);
+        Self::in_use(services, errand, session, presence, upstream, Limits::default())
     }
 
     fn in_use(
         services: &Arc<Services>,
         errand: &Errand,
         session: SessionId,
+        presence: Presence,
         upstream: Upstream,
         limits: Limits,
     ) -> Arc<Self> {
         let story = errand.story.of_session(session);
         let identity = &errand.guest.identity;
-        let presence = services.roster.enter(session, limits.tell_watched);
         Arc::new(Self {
             services: Arc::clone(services),
             story,

@@ -89,10 +89,10 @@ pub(super) async fn serve(
         Err(sentence) => return Err((open, sentence)),
     };
     let begun = Instant::now();
+    let presence = services.roster.enter(session, false);
     if story.record(started(&wanted, &permit)).await.is_err() {
         return Err((open, sentences::AUDIT_UNAVAILABLE.to_owned()));
     }
-    let presence = services.roster.enter(session, false);
     let killed = presence.kill_order();
     let outcome = pipe::run(services, open.accept(), stream, *permit.limits(), killed).await;
     // It has ended whether or not that can be written; the failure is in the operator's log.
@@ -111,6 +111,9 @@ async fn prepare(
     };
     let unavailable = |_: Unrecorded| sentences::AUDIT_UNAVAILABLE.to_owned();
     let permit = decide(services, story, wanted, &identity).await?;
+    if services.log.in_store().await.is_err() {
+        return Err(sentences::STORE_UNAVAILABLE.to_owned());
+    }
     let key = PublicHalf::of_client(&wanted.guest.key_blob)
         .map_err(|why| sentences::key_not_pushable(wanted.target, why))?;
     let tunnel = services.connector.tunnel(&permit, &key).await;

@@ -62,6 +62,12 @@ impl Roster {
         Some(seat.tells)
     }
 
+    /// Whether a session is in use here.
+    #[must_use]
+    pub fn has(&self, session: SessionId) -> bool {
+        self.seats().contains_key(&session)
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {

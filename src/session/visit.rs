@@ -79,6 +79,9 @@ impl Visit {
             }
             None => {}
         }
+        if self.services.log.in_store().await.is_err() {
+            return Err(sentences::STORE_UNAVAILABLE.to_owned());
+        }
         let over = self.over.child_token();
         match Live::open(&self.services, &self.errand, held.id, permit).await {
             Ok(live) => {

@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
-use super::journal::JournalLine;
+use crate::audit::JournalLine;
 
 /// Where lines are delivered. A call that is dropped half-way may have delivered some of its lines.
 pub(super) trait Destination: Send + 'static {

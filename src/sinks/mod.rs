@@ -35,13 +35,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use journal::{Journal, JournalLine};
 pub use observer::{Observer, Unobserved};
 pub use ocsf::SCHEMA as OCSF_SCHEMA;
 pub use otlp::OtlpError;
 pub use tls::TlsError;
 
 use self::destination::Destination;
+use self::journal::{Followed, Journal};
 use self::local::{Form, Local};
 use self::otlp::Otlp;
 use self::position::{Position, PositionFile};
@@ -49,7 +49,6 @@ use self::runner::{LAST_WORDS, Runner, Terms};
 use self::syslog::Syslog;
 use crate::audit::Log;
 use crate::config::{AuditConfig, SinkConfig, SinkKind};
-use crate::domain::NodeName;
 use crate::tasks::Tasks;
 
 /// The name of the sink that is `audit.file`. No configured sink can have it.
@@ -61,9 +60,7 @@ pub const AUDIT_STDOUT: &str = "audit.stdout";
 pub struct Settings {
     /// The directory of the position files; made when it is missing.
     pub dir: PathBuf,
-    /// This node.
-    pub node: NodeName,
-    /// Where losses go on record.
+    /// The log whose journal the sinks follow, and in which losses go on record.
     pub log: Log,
     /// Who counts.
     pub observer: Arc<dyn Observer>,
@@ -71,7 +68,7 @@ pub struct Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("dir", &self.dir).field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Settings").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 
@@ -133,31 +130,29 @@ impl Sinks {
     }
 }
 
-/// Starts `audit.file`, `audit.stdout` and every `[[audit.sinks]]`. `journal` makes a follower of the journal that is
-/// called so and has passed that line.
+/// Starts `audit.file`, `audit.stdout` and every `[[audit.sinks]]`, each as a follower of the journal of `settings.log`.
 ///
 /// # Errors
 /// When one cannot be started at all; then none is.
-pub fn start<J: Journal>(
-    config: &AuditConfig,
-    settings: &Settings,
-    journal: impl Fn(&str, u64) -> J,
-) -> Result<Sinks, SinksError> {
+pub fn start(config: &AuditConfig, settings: &Settings) -> Result<Sinks, SinksError> {
+    let node = settings.log.node().as_str();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&settings.dir);
     made.map_err(|source| SinksError::Dir { path: settings.dir.clone(), source })?;
     let sinks: Vec<(SinkConfig, Receiver)> = configured(config)
         .into_iter()
-        .map(|sink| Receiver::of(&sink, settings.node.as_str()).map(|receiver| (sink, receiver)))
+        .map(|sink| Receiver::of(&sink, node).map(|receiver| (sink, receiver)))
         .collect::<Result<_, _>>()?;
+    let reader = settings.log.journal();
     let tasks = Tasks::new();
     let mut reopen = Vec::new();
     for (sink, receiver) in sinks {
         let file = PositionFile::new(&settings.dir, &sink.name);
-        let position = read_position(&sink.name, &file, settings.node.as_str());
-        let journal = journal(&sink.name, position.as_ref().map_or(0, |position| position.seq));
+        let position = read_position(&sink.name, &file, node);
+        let journal =
+            Followed::new(&reader, &sink.name, position.as_ref().map_or(0, |position| position.seq));
         let terms = Terms {
             name: sink.name.as_str().into(),
-            node: settings.node.as_str().into(),
+            node: node.into(),
             position: file,
             spool_max: sink.spool_max,
             log: settings.log.clone(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::journal::JournalLine;
+use crate::audit::JournalLine;
 
 /// The name under which a line goes that cannot be taken apart. The journal was damaged, then.
 pub(super) const UNREADABLE: &str = "unreadable";

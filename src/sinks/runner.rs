@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::destination::{Delivered, Destination, Failure};
-use super::journal::{Journal, JournalLine, first_within};
+use super::journal::{Journal, first_within};
 use super::observer::Observer;
 use super::position::{Gap, Position, PositionFile};
-use crate::audit::{Entry, Event, Log};
+use crate::audit::{Entry, Event, JournalLine, Log};
 
 /// The most lines of one delivery.
 pub(super) const LINES_MAX: usize = 512;

@@ -188,7 +188,8 @@ impl ConnectionRow {
 }
 
 impl Folded for RecordedRow {
-    const EVENTS: &'static [&'static str] = &["channel-started", "recording-failed", "channel-ended"];
+    const EVENTS: &'static [&'static str] =
+        &["channel-started", "recording-failed", "channel-ended", "recording-salvaged"];
     const FOUND_BY: &'static str = "session";
 
     fn id(said: &Said) -> Option<String> {
@@ -210,7 +211,7 @@ impl Folded for RecordedRow {
         match said.event.as_str() {
             "channel-started" => row.started = Some(at(said.time)),
             "recording-failed" => row.failure = fields.text("detail"),
-            "channel-ended" => row.ended_as(said),
+            "channel-ended" | "recording-salvaged" => row.ended_as(said),
             _ => {}
         }
         Some(row)

@@ -177,11 +177,19 @@ pub(super) fn wholly_in_words(text: &str) -> bool {
     words(text).len() < WORDS_MAX
 }
 
-/// The word of a text that is looked for by which most can be told apart, cut to what is surely found.
-pub(super) fn telling_word(text: &str) -> Option<String> {
-    let longest = text.split(|c: char| !c.is_alphanumeric()).max_by_key(|word| word.chars().count())?;
-    let cut: String = longest.chars().take(OVERLAP).collect();
-    (!cut.is_empty()).then_some(cut)
+/// How many words of a text are tried until one is found to be rare.
+const TELLING_MAX: usize = 4;
+
+/// The words of a text that is looked for, those first by which most can be told apart; each cut to what
+/// is surely found.
+pub(super) fn telling_words(text: &str) -> Vec<String> {
+    let cut = |word: &str| word.chars().take(OVERLAP).collect::<String>();
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: BTreeSet<String> = words.map(cut).collect();
+    let mut words: Vec<String> = words.into_iter().collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));
+    words.truncate(TELLING_MAX);
+    words
 }
 
 #[cfg(test)]
@@ -204,8 +212,8 @@ mod tests {
     fn words_are_what_is_between_other_characters() {
         let found: Vec<_> = words("rm -rf /var/lib/mysql é").into_iter().collect();
         assert_eq!(found, ["lib", "mysql", "rf", "rm", "var", "é"]);
-        assert_eq!(telling_word("-rf /var/lib/my").as_deref(), Some("lib"));
-        assert_eq!(telling_word("*.*"), None);
+        assert_eq!(telling_words("-rf /var/lib/mysql/a/b"), ["mysql", "lib", "var", "rf"]);
+        assert!(telling_words("*.*").is_empty());
     }
 
     #[test]

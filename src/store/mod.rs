@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 
-pub use crate::audit::{JournalLine, LineHash, Stored};
+use crate::audit::{JournalLine, LineHash, Stored};
 
 pub use check::{Checked, Mismatch};
 pub use error::StoreError;

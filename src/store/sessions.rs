@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::append::MORE_WORDS;
-use super::line::{indexed, lower, telling_word};
+use super::line::{indexed, lower, telling_words};
 use super::rows::{Cells, ConnectionRow, SessionRow, Table};
 use super::sql::{Sql, anywhere};
 use super::{Store, StoreError, answered};
@@ -230,15 +230,27 @@ impl Store {
             .collect()
     }
 
-    /// Whose events may have this text. Looks into the words that occur, of which there are few.
+    /// Whose events may have this text: looks into the words that occur, of which there are few, for one of
+    /// its words that is rare.
     pub(super) async fn candidates(&self, text: &str) -> Result<Candidates, StoreError> {
         if text.len() > TEXT_MAX {
             return Ok(Candidates::Nowhere);
         }
-        let Some(word) = telling_word(&lower(text)) else { return Ok(Candidates::Anywhere) };
+        for word in telling_words(&lower(text)) {
+            let found = self.subjects(&word).await?;
+            match found {
+                Candidates::Nowhere | Candidates::Among(_) => return Ok(found),
+                Candidates::Anywhere => {}
+            }
+        }
+        Ok(Candidates::Anywhere)
+    }
+
+    /// Whose events have a word with this in it.
+    async fn subjects(&self, part: &str) -> Result<Candidates, StoreError> {
         let mut sql =
             Sql::new("SELECT subject FROM mentions WHERE word IN (SELECT word FROM words WHERE word LIKE ");
-        sql.bind(anywhere(&word)).push(" ESCAPE '!' OR word = ").bind(MORE_WORDS).push(") LIMIT ");
+        sql.bind(anywhere(part)).push(" ESCAPE '!' OR word = ").bind(MORE_WORDS).push(") LIMIT ");
         sql.bind(i64::from(CANDIDATES_MAX).saturating_add(1));
         let rows = answered(async { Ok(sql.query().fetch_all(&self.pool).await?) }).await?;
         if rows.len() > usize::from(CANDIDATES_MAX) {

@@ -24,6 +24,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use book::Book;
 pub use follow::Follower;
@@ -135,13 +136,25 @@ fn locked(path: &Path) -> Result<File, JournalError> {
         return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
     }
     let directory = File::open(path)?;
-    match directory.try_lock() {
-        Ok(()) => Ok(directory),
-        Err(TryLockError::WouldBlock) => {
-            Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes to it").into())
+    lock(&directory)?;
+    Ok(directory)
+}
+
+/// How often the lock is asked for, and how long it is waited in between.
+const LOCK_ATTEMPTS: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+/// Takes the lock. A child that is being started has what its parent had open until it becomes another program, so
+/// that a lock can outlive who let go of it by a moment.
+fn lock(directory: &File) -> io::Result<()> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match directory.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        Err(TryLockError::Error(error)) => Err(error.into()),
     }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes to it"))
 }
 
 fn open_segment(directory: &Path, first: u64, create: bool) -> io::Result<File> {

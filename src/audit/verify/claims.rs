@@ -14,16 +14,16 @@ pub struct RecordingClaim {
     pub seq: u64,
     /// The time that it tells.
     pub time: String,
+    /// Its event.
+    pub event: String,
     /// The session.
     pub session: Option<String>,
     /// The recording's id, `r-…`.
     pub id: String,
-    /// How long the recording is, in bytes.
-    pub bytes: u64,
-    /// Its SHA-256, in lower-case hexadecimal.
+    /// How long its file is, in bytes.
+    pub compressed_bytes: u64,
+    /// The SHA-256 of its file, in lower-case hexadecimal.
     pub sha256: String,
-    /// How long its file is, compressed, in bytes.
-    pub compressed_bytes: Option<u64>,
 }
 
 /// What became of a recording.
@@ -48,14 +48,13 @@ struct Ended {
 #[derive(Deserialize)]
 struct Recording {
     id: String,
-    bytes: u64,
+    compressed_bytes: u64,
     sha256: String,
-    compressed_bytes: Option<u64>,
 }
 
 /// The claim in a line, where it has one.
 pub(super) fn of(wire: &Wire<'_>, text: &str) -> Option<RecordingClaim> {
-    if wire.event != "channel-ended" {
+    if !matches!(wire.event.as_ref(), "channel-ended" | "recording-salvaged") {
         return None;
     }
     let ended: Ended = serde_json::from_str(text).ok()?;
@@ -64,9 +63,9 @@ pub(super) fn of(wire: &Wire<'_>, text: &str) -> Option<RecordingClaim> {
         node: wire.node.to_string(),
         seq: ended.seq,
         time: wire.time.to_string(),
+        event: wire.event.to_string(),
         session: wire.session.clone(),
         id: recording.id,
-        bytes: recording.bytes,
         sha256: recording.sha256,
         compressed_bytes: recording.compressed_bytes,
     })
@@ -78,7 +77,7 @@ impl RecordingClaim {
     pub fn broken(&self, why: &str) -> Finding {
         let mut finding = Finding::of_node(Break::Recording, &self.node, self.seq);
         finding.time = Some(super::shown(&self.time));
-        finding.event = Some("channel-ended".to_owned());
+        finding.event = Some(super::shown(&self.event));
         finding.saying(format!("the recording {}: {}", super::shown(&self.id), super::shown(why)))
     }
 }

@@ -21,12 +21,12 @@ mod tests;
 mod trail;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::chain::{At, Chain};
 use self::judge::Unreadable;
-use self::seals::{Quote, Seals};
+use self::seals::{Quote, Seals, Witness};
 use self::wire::Wire;
 use super::chain::{LineHash, Placed};
 use super::json::misleads;
@@ -67,6 +67,10 @@ pub struct Verifier {
     unreadable: Unreadable,
     prunings: Vec<PruneRecord>,
     quotes: Vec<Quote>,
+    /// What is known of lines from elsewhere.
+    known: Vec<Quote>,
+    /// Nodes of which a row held another's line.
+    misplaced: BTreeSet<String>,
     findings: Vec<Finding>,
     more: u64,
 }
@@ -83,8 +87,11 @@ impl Verifier {
     /// Begins.
     #[must_use]
     pub fn new(demands: Demands) -> Self {
+        let known = demands.heads.iter().map(|head| Quote::by(Witness::Given, head)).collect();
         Self {
             demands,
+            known,
+            misplaced: BTreeSet::new(),
             nodes: BTreeMap::new(),
             sources: Vec::new(),
             at: At::default(),
@@ -123,15 +130,23 @@ impl Verifier {
         self.prunings.push(record);
     }
 
-    /// Takes a line as a row of a table has it: beside the line stand its node and number.
+    /// Takes the store's own account of how far a node's chain goes.
+    pub fn account(&mut self, head: &NodeHead) {
+        self.known.push(Quote::by(Witness::Store, head));
+    }
+
+    /// Takes a line as a row of a table has it: beside the line stand its node and number. Of each node, the first row
+    /// with another's line is told: all behind it may be moved.
     pub fn row(&mut self, node: &str, seq: u64, text: &str) -> Option<RecordingClaim> {
         let claim = self.line(text);
-        let placed = Placed::read(text);
-        let other = placed.filter(|placed| (placed.node, placed.seq) != (node, seq));
-        if let Some(placed) = other {
+        let other = Placed::read(text).filter(|placed| (placed.node, placed.seq) != (node, seq));
+        if let Some(placed) = other
+            && self.misplaced.insert(node.to_owned())
+        {
             let text =
                 format!("the row holds record {} of the node {} instead", placed.seq, shown(placed.node));
-            self.found(Finding::of_node(Break::Changed, node, seq).saying(text).at(self.at.position));
+            let finding = Finding::of_node(Break::Changed, node, seq).saying(text);
+            self.found(finding.at(self.at.position));
         }
         claim
     }
@@ -154,15 +169,8 @@ impl Verifier {
         let node = self.nodes.entry(wire.node.to_string()).or_default();
         node.lines = node.lines.saturating_add(1);
         let mut findings = Vec::new();
-        self.demands.heads.iter().filter(|head| head.node.as_str() == wire.node).for_each(|head| {
-            findings.extend(seals::differs(
-                head.through,
-                head.hash,
-                "the head that was given",
-                &wire.node,
-                &seen,
-            ));
-        });
+        let known = self.known.iter().filter(|known| known.node == wire.node);
+        findings.extend(known.filter_map(|known| known.differs(&seen)));
         self.prunings.iter().filter(|record| record.node.as_str() == wire.node).for_each(|record| {
             findings.extend(seals::differs(
                 record.through,
@@ -278,11 +286,11 @@ impl Verifier {
     fn judge_quotes(&self) -> (Vec<String>, Vec<Finding>) {
         let mut notes = Vec::new();
         let mut findings = Vec::new();
-        let given = self.demands.heads.iter().map(Quote::given);
-        let quotes = self.quotes.iter().filter(|quote| !self.confirms(quote)).cloned().chain(given);
+        let known = self.known.iter().cloned();
+        let quotes = self.quotes.iter().filter(|quote| !self.confirms(quote)).cloned().chain(known);
         for quote in quotes {
             let node = self.nodes.get(&quote.node);
-            let whole = self.demands.whole || quote.is_given();
+            let whole = self.demands.whole || quote.is_of_a_line();
             match node.and_then(|node| Some((node, node.chain.first()?, node.chain.last()?))) {
                 None if whole => findings.push(quote.cut_off(None)),
                 None => notes.push(format!(
@@ -291,8 +299,8 @@ impl Verifier {
                 )),
                 Some((_, first, _)) if quote.through < first.seq => {}
                 Some((_, _, last)) if quote.through > last.seq => findings.push(quote.cut_off(Some(last))),
-                // A head that was given is compared when its line comes.
-                Some(_) if quote.is_given() => {}
+                // It was held against the line when that came.
+                Some(_) if quote.is_of_a_line() => {}
                 // Where its own lines show what befell it, what others say adds nothing.
                 Some((node, _, last)) if self.is_sound(&quote.node) => {
                     findings.extend(quote.against(&node.seals, last));

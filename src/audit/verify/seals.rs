@@ -102,7 +102,7 @@ impl Seals {
             Quote::add(
                 quotes,
                 Quote {
-                    by: Some((node.to_owned(), seen.seq)),
+                    by: Witness::Head { node: node.to_owned(), seq: seen.seq },
                     node: other.node.clone(),
                     through: other.through,
                     hash,
@@ -188,23 +188,42 @@ pub(super) fn differs(through: u64, hash: LineHash, whose: &str, node: &str, see
     })
 }
 
-/// What one node's head, or the operator, says of another node's chain.
+/// Who says something of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// The head of a node, in one of its records.
+    Head { node: String, seq: u64 },
+    /// Whoever asks for the verification.
+    Given,
+    /// The store's own account of how far it is.
+    Store,
+}
+
+/// What one node's head, or somebody else, says of another node's chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Quote {
-    /// The node and record that say so; nothing where it was given by whoever asks.
-    by: Option<(String, u64)>,
+    by: Witness,
     pub(super) node: String,
     pub(super) through: u64,
     pub(super) hash: LineHash,
 }
 
 impl Quote {
-    pub(super) fn given(head: &NodeHead) -> Self {
-        Self { by: None, node: head.node.to_string(), through: head.through, hash: head.hash }
+    pub(super) fn by(by: Witness, head: &NodeHead) -> Self {
+        Self { by, node: head.node.to_string(), through: head.through, hash: head.hash }
     }
 
-    pub(super) fn is_given(&self) -> bool {
-        self.by.is_none()
+    /// Whether it is held against the line itself when that comes, and not against a head.
+    pub(super) fn is_of_a_line(&self) -> bool {
+        match self.by {
+            Witness::Head { .. } => false,
+            Witness::Given | Witness::Store => true,
+        }
+    }
+
+    /// A line that it knows by its hash, and that is another.
+    pub(super) fn differs(&self, seen: &Seen) -> Option<Finding> {
+        differs(self.through, self.hash, &self.whose(), &self.node, seen)
     }
 
     /// Keeps one quote for each line that is quoted: the first.
@@ -220,8 +239,11 @@ impl Quote {
 
     fn whose(&self) -> String {
         match &self.by {
-            Some((node, seq)) => format!("the head of the node {} in its record {seq}", super::shown(node)),
-            None => "the head that was given".to_owned(),
+            Witness::Head { node, seq } => {
+                format!("the head of the node {} in its record {seq}", super::shown(node))
+            }
+            Witness::Given => "the head that was given".to_owned(),
+            Witness::Store => "the store's account of the node".to_owned(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::report::{Break, Finding};
 use super::{Demands, RecordingClaim, RecordingState, Report, Verifier};
-use crate::audit::{JournalLine, PruneRecord};
+use crate::audit::{JournalLine, LineHash, NodeHead, PruneRecord};
 use crate::credential::BoxFuture;
 use crate::domain::NodeName;
 
@@ -13,8 +13,10 @@ pub trait Trail: Send + Sync {
     /// Some of a node's lines after a number, in order; none where there are no more.
     fn lines<'a>(&'a self, node: &'a NodeName, after: u64)
     -> BoxFuture<'a, Result<Vec<JournalLine>, String>>;
-    /// Every prune record.
-    fn prunings(&self) -> BoxFuture<'_, Result<Vec<PruneRecord>, String>>;
+    /// The store's own account of how far it is with a node.
+    fn account<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Option<(u64, LineHash)>, String>>;
+    /// Every prune record, in JSON.
+    fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>>;
     /// Looks at a recording.
     fn recording<'a>(&'a self, claim: &'a RecordingClaim) -> BoxFuture<'a, RecordingState>;
     /// What of the derived rows does not follow from the lines, a sentence without the full stop each.
@@ -31,11 +33,26 @@ const ROUNDS_MAX: usize = 5;
 pub async fn verify_trail(trail: &dyn Trail, demands: Demands) -> Result<Report, String> {
     let mut check =
         Check { trail, verifier: Verifier::new(Demands { whole: true, ..demands }), unknown: Vec::new() };
-    for record in trail.prunings().await? {
-        check.verifier.pruning(record);
+    for json in trail.prunings().await? {
+        check.pruning(&json);
     }
-    for node in trail.nodes().await? {
-        check.node(&node, 0).await?;
+    let nodes = trail.nodes().await?;
+    // Before any line is read, so that a daemon that runs cannot have written what is behind.
+    for node in &nodes {
+        match trail.account(node).await {
+            Ok(Some((through, hash))) => {
+                check.verifier.account(&NodeHead { node: node.clone(), through, hash });
+            }
+            Ok(None) => {}
+            Err(why) => {
+                let text =
+                    format!("the store's account of the node {node} cannot be read: {}", super::shown(&why));
+                check.verifier.found(Finding::new(Break::Derived).saying(text));
+            }
+        }
+    }
+    for node in &nodes {
+        check.node(node, 0).await;
     }
     // A daemon that runs goes on writing, and a head that was read late may name lines that came after theirs.
     for _ in 0..ROUNDS_MAX {
@@ -43,14 +60,15 @@ pub async fn verify_trail(trail: &dyn Trail, demands: Demands) -> Result<Report,
         let mut more = false;
         for (node, after) in wanted {
             if let Some(node) = NodeName::parse(&node) {
-                more |= check.node(&node, after).await?;
+                more |= check.node(&node, after).await;
             }
         }
         if !more {
             break;
         }
     }
-    for text in trail.derived().await? {
+    let derived = trail.derived().await;
+    for text in derived.unwrap_or_else(|why| vec![format!("what is derived cannot be compared: {why}")]) {
         check.verifier.found(Finding::new(Break::Derived).saying(super::shown(&text)));
     }
     let mut report = check.verifier.finish();
@@ -69,14 +87,32 @@ struct Check<'a> {
 const UNKNOWN_MAX: usize = 20;
 
 impl Check<'_> {
-    /// Takes all lines of a node after a number; whether there were any.
-    async fn node(&mut self, node: &NodeName, mut after: u64) -> Result<bool, String> {
+    fn pruning(&mut self, json: &str) {
+        match PruneRecord::from_json(json).or_else(|| PruneRecord::from_line(json)) {
+            Some(record) => self.verifier.pruning(record),
+            None => {
+                let text = "a prune record of the store is no such thing";
+                self.verifier.found(Finding::new(Break::BadPruneRecord).saying(text));
+            }
+        }
+    }
+
+    /// Takes all lines of a node after a number; whether there were any. Where they cannot be read, that is a finding,
+    /// so that what was found before is told too.
+    async fn node(&mut self, node: &NodeName, mut after: u64) -> bool {
         let mut any = false;
         loop {
-            let lines = self.trail.lines(node, after).await?;
-            let Some(last) = lines.last() else { return Ok(any) };
+            let lines = match self.trail.lines(node, after).await {
+                Ok(lines) => lines,
+                Err(why) => {
+                    self.verifier.found(unreadable(node, after, &why));
+                    return any;
+                }
+            };
+            let Some(last) = lines.last() else { return any };
             if last.seq <= after {
-                return Err(format!("the store gives lines of the node {node} that were not asked for"));
+                self.verifier.found(unreadable(node, after, "the store gives others than were asked for"));
+                return any;
             }
             after = last.seq;
             any = true;
@@ -99,4 +135,9 @@ impl Check<'_> {
             RecordingState::Unknown(_) => {}
         }
     }
+}
+
+fn unreadable(node: &NodeName, after: u64, why: &str) -> Finding {
+    let text = format!("it and what follows cannot be read: {}", super::shown(why));
+    Finding::of_node(Break::Unreadable, node.as_str(), after.saturating_add(1)).saying(text)
 }

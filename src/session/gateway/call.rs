@@ -160,6 +160,9 @@ impl Call {
     async fn dial(&self, permit: &ConnectPermit) -> Result<PromptTcp, Refused> {
         let started = Instant::now();
         let destination = permit.destination();
+        if self.services.log.in_store().await.is_err() {
+            return Err(Refused::failed(sentences::STORE_UNAVAILABLE));
+        }
         let dialled = tokio::select! {
             dialled = self.services.connector.reach(permit) => dialled,
             () = self.services.tasks.token().cancelled() => {

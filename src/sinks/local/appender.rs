@@ -4,11 +4,15 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Medium;
 
 /// How much of a file's end is searched for its last line. Every line of ours is shorter.
 const TAIL_MAX: u64 = 1 << 20;
+/// How often a lock is tried, and how long it is waited in between: about a second.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file, opened when it is first needed and again where it was renamed or removed.
 #[derive(Debug)]
@@ -74,11 +78,21 @@ fn open_locked(path: &Path) -> io::Result<File> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, "another process writes to it"),
-        TryLockError::Error(error) => error,
-    })?;
+    lock(&file)?;
     Ok(file)
+}
+
+/// Takes the lock. A child process that is just being started has our descriptors until it runs its own program, and with
+/// them a lock that we have let go of, so one refusal means little.
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process writes to it"))
 }
 
 /// The last whole line of a file, without its line feed; none where there is none within reach.

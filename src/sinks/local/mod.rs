@@ -16,9 +16,9 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::destination::{Delivered, Destination, Failure};
-use super::journal::JournalLine;
 use super::ocsf;
 use super::record::Record;
+use crate::audit::JournalLine;
 use appender::LogFile;
 
 /// What the thread writes to.

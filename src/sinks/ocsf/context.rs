@@ -89,8 +89,8 @@ fn remember(map: &mut BTreeMap<String, Context>, id: &str, context: Context) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::journal::JournalLine;
     use super::*;
+    use crate::audit::JournalLine;
 
     fn learn(contexts: &mut Contexts, text: &str) -> Context {
         let line = JournalLine { seq: 1, text: text.to_owned() };

@@ -1,5 +1,5 @@
-use super::super::journal::JournalLine;
 use super::*;
+use crate::audit::JournalLine;
 
 /// One example and more of every event, as the audit's own test holds them.
 const EXAMPLES: &str =

@@ -20,8 +20,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::destination::{Delivered, Destination, Failure};
-use super::journal::JournalLine;
 use super::tls::{self, TlsError};
+use crate::audit::JournalLine;
 use crate::config::OtlpConfig;
 
 const PROTOBUF: &str = "application/x-protobuf";

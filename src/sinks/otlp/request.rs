@@ -9,8 +9,8 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, S
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use serde_json::Value;
 
-use super::super::journal::JournalLine;
 use super::super::record::{Record, Severity};
+use crate::audit::JournalLine;
 
 /// The instrumentation scope.
 const SCOPE: &str = "drawbridge.audit";

@@ -184,8 +184,8 @@ fn shortened(value: Value) -> Value {
 mod tests {
     use proptest::prelude::{any, prop_assert, proptest};
 
-    use super::super::super::journal::JournalLine;
     use super::*;
+    use crate::audit::JournalLine;
 
     fn writer(bytes_max: usize) -> Writer {
         Writer {

@@ -17,9 +17,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::destination::{Delivered, Destination, Failure};
-use super::journal::JournalLine;
 use super::record::Record;
 use super::tls::{self, TlsError};
+use crate::audit::JournalLine;
 use crate::config::{SyslogAddress, SyslogConfig};
 use message::Writer;
 use transport::{Datagrams, Link, Stream, UNACKNOWLEDGED, Way};
@@ -57,13 +57,9 @@ impl Syslog {
     /// The link that is open, or a new one.
     async fn linked(&mut self) -> Result<Link, Failure> {
         match self.link.take() {
-            Some(Link::Stream(mut stream)) => {
-                if !stream.is_closed().await {
-                    return Ok(Link::Stream(stream));
-                }
-            }
+            Some(Link::Stream(mut stream)) if !stream.is_closed().await => return Ok(Link::Stream(stream)),
             Some(link @ Link::Datagrams(_)) => return Ok(link),
-            None => {}
+            Some(Link::Stream(_)) | None => {}
         }
         // What was sent on the connection before may not have arrived.
         if let Some(failure) = self.under_way.lost("the connection ended") {

@@ -80,6 +80,7 @@ CREATE INDEX sessions_to_target_name ON sessions (target_name, started, id);
 CREATE INDEX sessions_as_login ON sessions (login, started, id);
 CREATE INDEX sessions_with_ending ON sessions (ending, started, id);
 CREATE INDEX sessions_of_node ON sessions (node, started, id);
+CREATE INDEX sessions_of_connection ON sessions (connection, started, id);
 CREATE INDEX sessions_live ON sessions (started, id) WHERE ended IS NULL;
 
 -- Derived. Words of commands, paths and the like, each once, and whose they are: a session, or a

@@ -1,6 +1,5 @@
 //! Each test on both databases.
 
-#[path = "../../tests/lab/postgres.rs"]
 pub(crate) mod postgres;
 
 use std::sync::OnceLock;
