@@ -27,6 +27,7 @@ use crate::listener::{self, Accepted, Limits, Places};
 use crate::problem::Problem;
 use crate::reload::FileWatch;
 use crate::session::{self, Services};
+use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
 pub use build::{directory, policy};
@@ -63,6 +64,9 @@ pub enum AppError {
     /// The state database cannot be used.
     #[error("the database cannot be used: {0}")]
     Store(#[from] crate::store::StoreError),
+    /// The trail cannot be copied to where it is wanted.
+    #[error(transparent)]
+    Sinks(#[from] crate::sinks::SinksError),
     /// Recordings cannot be kept.
     #[error("recordings cannot be kept: {0}")]
     Record(#[from] crate::record::RecordError),
@@ -112,7 +116,7 @@ pub async fn run(
     let started = Event::DaemonStarted { version: VERSION, listeners: addresses.clone() };
     services.log.record(Entry::of_daemon(started)).await?;
     recordings::salvage(&services).await?;
-    let index = Arc::new(keeping.index());
+    let (index, sinks) = (Arc::new(keeping.index()), keeping.sinks());
     let kept = keeping.start(&services, &stop).await;
 
     let mut running = JoinSet::new();
@@ -123,7 +127,7 @@ pub async fn run(
     running.spawn(inventory.run(stop.clone()));
     let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
-    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), stop.clone()));
+    running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
     for address in &addresses {
         tracing::info!(%address, version = VERSION, "listening");
@@ -202,8 +206,18 @@ async fn carry(services: Arc<Services>, accepted: Accepted) {
     }
 }
 
-async fn watch_files(watch: FileWatch, config: Config, services: Arc<Services>, stop: CancellationToken) {
-    watch.run(stop, |cause| reload::reload(&config, &services, &cause)).await;
+async fn watch_files(
+    watch: FileWatch,
+    config: Config,
+    services: Arc<Services>,
+    sinks: Arc<Sinks>,
+    stop: CancellationToken,
+) {
+    let read_again = |cause| {
+        sinks.reopen();
+        reload::reload(&config, &services, &cause);
+    };
+    watch.run(stop, read_again).await;
 }
 
 /// Lets sessions go on for the grace time, then ends them. Says whether all had ended by themselves.

@@ -21,6 +21,7 @@ use crate::domain::{NodeName, SessionId};
 use crate::metrics::Metrics;
 use crate::record::{Salvaged, Spool};
 use crate::session::{Orders, Roster, Services, obey};
+use crate::sinks::{self, Sinks};
 use crate::store::{Indexer, Lines, News, NodeOrders, Store};
 
 /// What the store has to tell waits here; it says little.
@@ -42,12 +43,14 @@ pub(super) struct Keeping {
     heads: Arc<Heads>,
     head_interval: Duration,
     metrics: Arc<Metrics>,
+    sinks: Arc<Sinks>,
 }
 
 /// Everything that keeps the record, at work.
 pub(super) struct Kept {
     running: JoinSet<()>,
     heads: Arc<Heads>,
+    sinks: Arc<Sinks>,
     /// Ends what follows the journal, when the last line is in it.
     last: CancellationToken,
 }
@@ -70,7 +73,8 @@ impl Keeping {
                 resume,
             },
             Arc::clone(clock),
-        )?;
+        )?
+        .observed_by(Arc::clone(metrics) as _);
         let reader = log.journal();
         let follower = reader.follow(FOLLOWER, resume.map_or(0, |(seq, _)| seq));
         let (tell, news) = mpsc::channel(NEWS_MAX);
@@ -83,7 +87,16 @@ impl Keeping {
         let log = log.stored_by(stored).observed_by(Arc::clone(metrics) as _);
         let key = Arc::new(AuditKey::load_or_create(&config.audit.key, &node)?);
         let heads = Arc::new(Heads::new(log.clone(), key, Arc::new(Board(store.clone()))));
+        let sinks = sinks::start(
+            &config.audit,
+            &sinks::Settings {
+                dir: config.data.dir.join("sinks"),
+                log: log.clone(),
+                observer: Arc::clone(metrics) as _,
+            },
+        )?;
         let keeping = Self {
+            sinks: Arc::new(sinks),
             store,
             node,
             clock: Arc::clone(clock),
@@ -94,6 +107,11 @@ impl Keeping {
             metrics: Arc::clone(metrics),
         };
         Ok((keeping, log))
+    }
+
+    /// Those who follow the journal for others.
+    pub(super) fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&self.sinks)
     }
 
     /// Where recordings are is noted there.
@@ -122,7 +140,7 @@ impl Keeping {
         let orders: Arc<dyn Orders> =
             Arc::new(NodeOrders { store: self.store, node: self.node, clock: self.clock });
         running.spawn(obey(Arc::clone(services), orders, stop.clone()));
-        Kept { running, heads: self.heads, last }
+        Kept { running, heads: self.heads, sinks: self.sinks, last }
     }
 }
 
@@ -133,6 +151,9 @@ impl Kept {
         log.close().await?;
         self.last.cancel();
         while self.running.join_next().await.is_some() {}
+        if !self.sinks.shutdown().await {
+            tracing::warn!("a sink did not take the last lines in time; it gets them at the next start");
+        }
         Ok(())
     }
 }

@@ -77,17 +77,18 @@ impl Bin for AllFiles {
                 Ok(removed) => removed,
                 Err(error) => return Removal::Failed(error.to_string()),
             };
-            match self.from_bucket(recording, now).await {
-                Removal::Absent if own => Removal::Removed,
-                Removal::Absent => self.on_another_node(recording),
-                other => other,
+            let removal = self.remove_stored(recording, now).await;
+            match (removal == Removal::Absent, own) {
+                (true, true) => Removal::Removed,
+                (true, false) => self.on_another_node(recording),
+                (false, _) => removal,
             }
         })
     }
 }
 
 impl AllFiles {
-    async fn from_bucket(&self, recording: &Discarded, now: Timestamp) -> Removal {
+    async fn remove_stored(&self, recording: &Discarded, now: Timestamp) -> Removal {
         let in_a_bucket = recording.location.as_ref().filter(|location| location.starts_with("s3://"));
         match (self.vault.location(recording.id), in_a_bucket) {
             (None, None) => return Removal::Absent,

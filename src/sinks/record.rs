@@ -106,7 +106,7 @@ impl<'a> Record<'a> {
             ) => Severity::Warning,
             (
                 "daemon-started" | "daemon-stopped" | "reloaded" | "store-recovered" | "session-watched"
-                | "kill-ordered",
+                | "kill-ordered" | "recording-salvaged",
                 ..,
             ) => Severity::Notice,
             _other => Severity::Info,

@@ -108,7 +108,9 @@ impl Activity {
             "decision" if outcome == Failure => Self::new(SshActivity, REFUSE, Failure),
             "recording-failed" => Self::other(SshActivity, record, Failure),
             "decision" | "client-identified" | "target-requested" | "key-pushed" | "console-command"
-            | "session-watched" | "kill-ordered" => Self::other(SshActivity, record, Success),
+            | "session-watched" | "kill-ordered" | "recording-salvaged" => {
+                Self::other(SshActivity, record, Success)
+            }
             "file-operation" => super::file::what(record),
             "reload-refused" | "store-unavailable" | "sink-overflowed" | super::super::record::UNREADABLE => {
                 Self::other(Class::Base, record, Failure)

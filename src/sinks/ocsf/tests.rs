@@ -27,19 +27,20 @@ fn the_wire_form() {
 
 #[test]
 fn every_event_is_in_the_table_with_its_class_and_activity() {
-    let mut found = std::collections::BTreeSet::new();
+    let row = |event: &str| {
+        let row = DOCUMENT.lines().find(|row| row.starts_with(&format!("| `{event}` |")));
+        row.unwrap_or_else(|| panic!("docs/sinks.md has no row for `{event}`"))
+    };
+    for event in crate::audit::Event::NAMES {
+        row(event);
+    }
     for line in examples() {
         let record = Record::of(&line);
         let activity = Activity::of(&record);
         let name = if activity.id == 99 { "Other" } else { activity.name.as_str() };
-        let row = DOCUMENT.lines().find(|row| row.starts_with(&format!("| `{}` |", record.event)));
-        let row = row.unwrap_or_else(|| panic!("docs/sinks.md has no row for `{}`", record.event));
+        let row = row(&record.event);
         assert!(row.contains(activity.class.name()) && row.contains(name), "{} {name}: {row}", record.event);
-        found.insert(record.event);
     }
-    let all: std::collections::BTreeSet<_> =
-        crate::audit::Event::NAMES.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(found, all);
 }
 
 #[test]

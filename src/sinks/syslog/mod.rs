@@ -56,10 +56,13 @@ impl Syslog {
 
     /// The link that is open, or a new one.
     async fn linked(&mut self) -> Result<Link, Failure> {
-        match self.link.take() {
-            Some(Link::Stream(mut stream)) if !stream.is_closed().await => return Ok(Link::Stream(stream)),
-            Some(link @ Link::Datagrams(_)) => return Ok(link),
-            Some(Link::Stream(_)) | None => {}
+        if let Some(link) = self.link.as_mut()
+            && link.is_closed().await
+        {
+            self.link = None;
+        }
+        if let Some(link) = self.link.take() {
+            return Ok(link);
         }
         // What was sent on the connection before may not have arrived.
         if let Some(failure) = self.under_way.lost("the connection ended") {
@@ -105,8 +108,8 @@ impl Destination for Syslog {
     }
 
     async fn settled(&mut self, sent: u64) -> Result<u64, Failure> {
-        if let Some(Link::Stream(stream)) = &mut self.link
-            && stream.is_closed().await
+        if let Some(link) = self.link.as_mut()
+            && link.is_closed().await
         {
             self.link = None;
         }

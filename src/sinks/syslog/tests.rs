@@ -106,8 +106,8 @@ async fn a_receiver_that_closes_an_idle_connection_costs_nothing() {
     sink.under_way.arrived();
     drop(stream);
     timeout(SOON, async {
-        while let Some(Link::Stream(stream)) = &mut sink.link {
-            if stream.is_closed().await {
+        while let Some(link) = &mut sink.link {
+            if link.is_closed().await {
                 break;
             }
             tokio::task::yield_now().await;

@@ -38,6 +38,16 @@ pub(super) enum Link {
     Stream(Stream),
 }
 
+impl Link {
+    /// Whether the receiver has closed the connection.
+    pub(super) async fn is_closed(&mut self) -> bool {
+        match self {
+            Self::Datagrams(_) => false,
+            Self::Stream(stream) => stream.is_closed().await,
+        }
+    }
+}
+
 /// A socket that takes one message at a time.
 pub(super) enum Datagrams {
     Unix(UnixDatagram),
@@ -160,8 +170,7 @@ impl Stream {
         Self { reader, writer, framing }
     }
 
-    /// Whether the receiver has closed the connection.
-    pub(super) async fn is_closed(&mut self) -> bool {
+    async fn is_closed(&mut self) -> bool {
         tokio::select! {
             biased;
             _error = closed(&mut self.reader) => true,
