@@ -16,8 +16,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use drawbridge::audit::JournalLine;
 use drawbridge::domain::{ConnectionId, NodeName, SessionId};
-use drawbridge::store::{JournalLine, SessionFilter, Store};
+use drawbridge::store::{SessionFilter, Store};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 

@@ -8,15 +8,16 @@ mod args;
 mod audit;
 mod host_keys;
 mod parts;
+mod perform;
 mod prune;
 
 use std::io::{self, Write};
 
 pub use args::{Arguments, AuditCommand, Command, HostKeysCommand, PolicyCommand};
-use args::{AsUser, ConfigArgs, ExplainArgs};
+use args::{AsAnybody, AsUser, ConfigArgs, ExplainArgs};
 
 use crate::config::{Config, Overrides, VARIABLE_PREFIX};
-use crate::console;
+use crate::console::{self, Question};
 use crate::problem::Problem;
 
 /// How the process ends. `docs/configuration.md` lists the codes.
@@ -91,6 +92,10 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Targets { by, question } => ask(&by, Ask::Targets(question), out, err),
         Command::Explain { by, question } => ask(&by, Ask::Explain(question), out, err),
         Command::SshConfig { by, question } => ask(&by, Ask::SshConfig(question), out, err),
+        Command::Sessions { by, question } => of_the_record(&by, Question::Sessions(question), out, err),
+        Command::Replay { by, question } => of_the_record(&by, Question::Replay(question), out, err),
+        Command::Events { by, question } => of_the_record(&by, Question::Events(question), out, err),
+        Command::Export { by, question } => of_the_record(&by, Question::Export(question), out, err),
         Command::Serve { config, listen } => serve(&config, listen),
         Command::Check { config } => check(&config, out),
         Command::Demo { dir, listen } => parts::demo(dir, listen, out).map(|()| Exit::Done),
@@ -122,11 +127,38 @@ fn ask(
     let answer = runtime(&config)?.block_on(parts::console(&config, by, command))?;
     let verdict = answer.verdict;
     answer.write(out, err)?;
-    Ok(match verdict {
+    Ok(exit(verdict))
+}
+
+/// Asks about the record, as the operator or in a user's place.
+fn of_the_record(
+    by: &AsAnybody,
+    question: Question,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<Exit, CliError> {
+    let config = load(&by.config())?;
+    let runtime = runtime(&config)?;
+    let verdict = runtime.block_on(async {
+        let mut answer = parts::record(&config, by, question).await?;
+        let (live, mut verdict) = (answer.live.take(), answer.verdict);
+        answer.write(out, err)?;
+        if let Some(live) = live {
+            verdict = perform::perform(live, out, err).await?;
+        }
+        Ok::<_, CliError>(verdict)
+    });
+    // Reading the keyboard must not keep a command that is over.
+    runtime.shutdown_background();
+    verdict.map(exit)
+}
+
+fn exit(verdict: console::Verdict) -> Exit {
+    match verdict {
         console::Verdict::Yes => Exit::Done,
         console::Verdict::No => Exit::Failed,
         console::Verdict::Usage => Exit::Usage,
-    })
+    }
 }
 
 fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> {

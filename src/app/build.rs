@@ -7,12 +7,14 @@ use std::time::Duration;
 use super::AppError;
 use super::keeping::Keeping;
 use super::operating::Operating;
+use super::recordings;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
     AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
 };
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
+use crate::console::{Archive, Library};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
@@ -99,6 +101,11 @@ pub(super) async fn services(
         InstanceConnectSettings { deadline: config.instance_connect.deadline, ..Default::default() },
         Arc::clone(&clock),
     ));
+    let archive = Archive {
+        store: store.clone(),
+        library: Library::new(recorders.spool().cloned(), recordings::vault(config)?),
+        node: config.node.name_or_host(),
+    };
     let connector = Connector::new(injector, Arc::new(store), upstream_settings(config), Arc::clone(&clock));
     let services = Services {
         directory: Reloadable::new("users", directory),
@@ -112,6 +119,7 @@ pub(super) async fn services(
         clock,
         host_key,
         host_ca,
+        archive: Some(archive),
         address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit::{LineHash, NodeHead};
 use crate::config::{is_region, parse_duration};
-use crate::console::{self, SshConfigArgs, TargetsArgs, WhoamiArgs};
+use crate::console::{
+    self, EventsArgs, ExportArgs, ReplayArgs, SessionsCommand, SshConfigArgs, TargetsArgs, WhoamiArgs,
+};
 use crate::domain::{Action, ActionKind, InstanceId, Login, NodeName, TargetRef, UserName};
 use crate::policy::parse_endpoint;
 
@@ -89,6 +91,43 @@ pub enum Command {
         /// The question.
         #[command(flatten)]
         question: SshConfigArgs,
+    },
+    /// List, show, watch or end sessions
+    #[command(arg_required_else_help = true)]
+    Sessions {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(subcommand)]
+        question: SessionsCommand,
+    },
+    /// Replay a recorded terminal in this one
+    Replay {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ReplayArgs,
+    },
+    /// Print events of the record
+    Events {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: EventsArgs,
+    },
+    /// Export events, sessions or a recording
+    Export {
+        /// Where the record is, and who asks.
+        #[command(flatten)]
+        by: AsAnybody,
+        /// The question.
+        #[command(flatten)]
+        question: ExportArgs,
     },
     /// Remove what is old: events, sessions and recordings
     Prune(PruneArgs),
@@ -297,6 +336,31 @@ pub struct AsUser {
     /// The address that the user comes from
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub from: IpAddr,
+}
+
+/// Who asks about the record: the operator, who may see everything, or a user.
+#[derive(Debug, Args)]
+pub struct AsAnybody {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", global = true, default_value = "/etc/drawbridge/drawbridge.toml")]
+    pub config: PathBuf,
+    /// Set one key, whatever the configuration says; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", global = true)]
+    pub set: Vec<String>,
+    /// Answer as this user would be answered over ssh, and not as the operator
+    #[arg(long = "as", value_name = "USER", global = true, value_parser = UserName::parse)]
+    pub user: Option<UserName>,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", global = true, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
+}
+
+impl AsAnybody {
+    /// Where the configuration is.
+    #[must_use]
+    pub fn config(&self) -> ConfigArgs {
+        ConfigArgs { config: self.config.clone(), set: self.set.clone() }
+    }
 }
 
 /// `policy explain`.
@@ -569,5 +633,37 @@ mod tests {
         let target = ["drawbridge", "policy", "explain", "--user", "ada", "--target", "../../etc"];
         let error = Arguments::try_parse_from(target).expect_err("a refusal");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_record_is_asked_with_the_config_before_or_after_the_question() {
+        for line in [
+            "drawbridge sessions --config a.toml list --user bob --as alice",
+            "drawbridge sessions list --user bob --as alice --config a.toml",
+        ] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            let Command::Sessions { by, question: SessionsCommand::List(list) } = arguments.command else {
+                panic!("{line}")
+            };
+            assert_eq!(by.config().config, PathBuf::from("a.toml"), "{line}");
+            assert_eq!(by.user, UserName::parse("alice").ok(), "{line}");
+            assert_eq!(list.fitting.user, UserName::parse("bob").ok(), "{line}");
+        }
+        for line in ["drawbridge replay s-01 --speed 2x --seek 1:30", "drawbridge events --kind decision"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            assert!(matches!(arguments.command, Command::Replay { .. } | Command::Events { .. }));
+        }
+        for wrong in [
+            "drawbridge sessions show ../../etc/passwd",
+            "drawbridge replay r-../../etc/passwd",
+            "drawbridge sessions list --limit 0",
+            "drawbridge sessions list --live --ending finished",
+            "drawbridge export",
+            "drawbridge replay s-01 --speed 1000",
+        ] {
+            let code =
+                Arguments::try_parse_from(wrong.split(' ')).map(drop).map_err(|error| error.exit_code());
+            assert_eq!(code, Err(2), "{wrong}");
+        }
     }
 }

@@ -10,18 +10,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{AsUser, Question, Wanted};
+use super::args::{AsAnybody, AsUser, Question, Wanted};
 use super::{CliError, Exit};
 use crate::app::{self, AppError};
 use crate::auth::Directory;
 use crate::aws::AwsAccess;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
-use crate::console::{self, Answer, Desk};
+use crate::console::{self, Answer, Archive, Asker, Desk, Library, Person, RecordDesk};
 use crate::demo::{self, DemoOptions};
 use crate::domain::{Destination, Identity, ServerAddress, Target, TargetRef, UserName};
 use crate::policy;
 use crate::problem::Problem;
+use crate::record::Spool;
+use crate::record::vault::Vault;
+use crate::store::Store;
 use crate::target::{Inventory, Resolution};
 use crate::telemetry;
 
@@ -149,8 +152,42 @@ pub(super) async fn console(
         now: SystemClock.now(),
         address: address.ok_or_else(|| failed("The configuration names no address to listen on."))?,
         host_ca: app::host_ca(config)?.public_line(),
+        archive: None,
     };
     Ok(desk.answer(command).await)
+}
+
+/// Asks about the record, as the operator or in a user's place.
+pub(super) async fn record(
+    config: &Config,
+    by: &AsAnybody,
+    question: console::Question,
+) -> Result<Answer, CliError> {
+    let asker = match &by.user {
+        None => Asker::Operator,
+        Some(user) => {
+            let directory = app::directory(config).map_err(CliError::Problems)?;
+            Asker::Person(Person {
+                identity: Arc::new(identity(&directory, user, by.from)?),
+                policy: Arc::new(app::policy(config).map_err(CliError::Problems)?),
+                inventory: inventory(config).await,
+            })
+        }
+    };
+    let archive = archive(config).await?;
+    Ok(RecordDesk { asker, archive, now: SystemClock.now() }.answer(question).await)
+}
+
+async fn archive(config: &Config) -> Result<Archive, CliError> {
+    let dir = &config.recording.dir;
+    // It is the daemon's to make, with its own user.
+    let spool = dir.is_dir().then(|| Spool::open(dir)).transpose().map_err(failed)?;
+    let vault = Vault::open(config.recording.upload_to.as_ref()).map_err(failed)?;
+    Ok(Archive {
+        store: Store::open(&config.store).await.map_err(failed)?,
+        library: Library::new(spool, vault),
+        node: config.node.name_or_host(),
+    })
 }
 
 /// Every instance that AWS lists at this moment.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::stage::Live;
+
 /// How a command went; its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -26,12 +28,15 @@ impl Verdict {
     }
 }
 
-/// An answer: what goes to standard output, piece by piece, and what is said on standard error after it.
+/// An answer: what goes to standard output, piece by piece, what comes about after that, and what is said on standard
+/// error in the end.
 pub struct Answer {
-    /// How it went.
+    /// How it went; of an answer that is [`Live`], as far as is known before it is given.
     pub verdict: Verdict,
     /// Standard output. Each piece is small; none is kept.
     pub output: Box<dyn Iterator<Item = String> + Send>,
+    /// What is given as it comes about.
+    pub live: Option<Live>,
     /// What is said on standard error, as full lines; empty for nothing.
     pub complaint: String,
 }
@@ -39,7 +44,13 @@ pub struct Answer {
 impl Answer {
     /// An answer in pieces.
     pub fn yes(output: impl Iterator<Item = String> + Send + 'static) -> Self {
-        Self { verdict: Verdict::Yes, output: Box::new(output), complaint: String::new() }
+        Self { verdict: Verdict::Yes, output: Box::new(output), live: None, complaint: String::new() }
+    }
+
+    /// An answer that comes about while it is given.
+    #[must_use]
+    pub fn live(live: Live) -> Self {
+        Self { live: Some(live), ..Self::text(String::new()) }
     }
 
     /// An answer that is one text.
@@ -66,7 +77,7 @@ impl Answer {
         Self { verdict, complaint: format!("drawbridge: {sentence}\n"), ..self }
     }
 
-    /// Writes output and complaint.
+    /// Writes output and complaint; what is live is for whoever has a [`super::Stage`].
     ///
     /// # Errors
     /// When a writer fails.

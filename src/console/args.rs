@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::answer::{Answer, Verdict};
+use super::record::{EventsArgs, ExportArgs, ReplayArgs, SessionsCommand};
 use super::text::shown;
 use super::words;
 use crate::domain::{Action, ActionKind, Login, ServerAddress};
@@ -35,7 +36,7 @@ name or a private address (web-1, web-1.ACCOUNT or web-1.REGION):
   ssh BASTION ssh-config >> ~/.ssh/config     and then `ssh INSTANCE` will do";
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum Command {
     /// Who you are here, and how you proved it
     Whoami(WhoamiArgs),
@@ -45,6 +46,19 @@ pub enum Command {
     Explain(ExplainArgs),
     /// A block for ~/.ssh/config, so that `ssh INSTANCE` will do
     SshConfig(SshConfigArgs),
+    /// List, show, watch or end sessions: yours, or what you may audit, watch and end
+    #[command(arg_required_else_help = true, subcommand_value_name = "COMMAND")]
+    Sessions {
+        /// What.
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Replay a recorded terminal in this one, with `ssh -t`
+    Replay(ReplayArgs),
+    /// Events of the record
+    Events(EventsArgs),
+    /// Export events, sessions or a recording
+    Export(ExportArgs),
 }
 
 /// `whoami`.

@@ -15,7 +15,9 @@ mod args;
 mod explain;
 mod find;
 mod listing;
+mod record;
 mod ssh_config;
+mod stage;
 mod targets;
 mod text;
 mod whoami;
@@ -31,6 +33,11 @@ pub use args::{Command, ExplainArgs, SshConfigArgs, TargetsArgs, WhoamiArgs, hel
 pub(crate) use find::candidates;
 pub use find::{Found, find};
 pub use listing::listing;
+pub use record::{
+    Archive, Asker, EventsArgs, ExportArgs, Fitting, Format, KillArgs, Library, ListArgs, Person, Playable,
+    Question, RecordDesk, ReplayArgs, SessionStart, SessionsCommand, ShowArgs, WatchArgs, When,
+};
+pub use stage::{Audience, Input, Left, Live, Piece, Playing, Size, Stage};
 pub use text::shown;
 
 use crate::domain::{Identity, ServerAddress};
@@ -52,6 +59,8 @@ pub struct Desk {
     pub address: ServerAddress,
     /// The public key that vouches for the bastion and every target, as in a `.pub` file without comment.
     pub host_ca: String,
+    /// The record, where it can be read.
+    pub archive: Option<Archive>,
 }
 
 impl Desk {
@@ -62,7 +71,20 @@ impl Desk {
             Command::Explain(args) => explain::answer(&self, &args).await,
             Command::Targets(args) => aside(move || targets::answer(&self, &args)).await,
             Command::SshConfig(args) => aside(move || ssh_config::answer(&self, &args)).await,
+            Command::Sessions { command } => self.of_the_record(Question::Sessions(command)).await,
+            Command::Replay(args) => self.of_the_record(Question::Replay(args)).await,
+            Command::Events(args) => self.of_the_record(Question::Events(args)).await,
+            Command::Export(args) => self.of_the_record(Question::Export(args)).await,
         }
+    }
+
+    async fn of_the_record(self, question: Question) -> Answer {
+        let Self { identity, policy, inventory, now, archive, .. } = self;
+        let Some(archive) = archive else {
+            return Answer::no("the record cannot be read here; ask your drawbridge operator.");
+        };
+        let asker = Asker::Person(Person { identity, policy, inventory });
+        RecordDesk { asker, archive, now }.answer(question).await
     }
 
     /// What the one who asks may reach, in the order of lists.

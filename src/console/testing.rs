@@ -43,6 +43,7 @@ pub(super) async fn desk_after(policy: &str, fleet: Vec<Target>, age: Duration) 
         now: clock.now(),
         address: ServerAddress::parse("bastion.example.com:2222").expect("an address"),
         host_ca: "ssh-ed25519 AAAACA".to_owned(),
+        archive: None,
     }
 }
 

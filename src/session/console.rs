@@ -1,8 +1,11 @@
 //! `ssh bastion`: drawbridge itself answers. Commands are `console`'s; a word that is none is a target.
 
+mod perform;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::entrance::{self, Guest};
 use super::prelude::{self, Prelude};
@@ -10,7 +13,7 @@ use super::story::Story;
 use super::visit::{Errand, Visit};
 use super::{Services, addressing, choice, menu, program, resolve, sentences};
 use crate::audit::{CommandLine, Event, Text, Way};
-use crate::console::{self, Answer, Desk, Verdict};
+use crate::console::{self, Answer, Desk, Size, Verdict};
 use crate::domain::{Action, Identity};
 use crate::ssh::{Channel, Closed, Opener, STDERR};
 
@@ -100,7 +103,8 @@ impl Reception<'_> {
         if prelude.start.want_reply {
             channel.reply(true);
         }
-        if let Err(closed) = deliver(&channel, prelude.pty.is_some(), answer).await {
+        let shutdown = self.services.tasks.token();
+        if let Err(closed) = deliver(&channel, perform::size(prelude), answer, shutdown).await {
             tracing::debug!(%closed, "a client left before it had its answer");
         }
     }
@@ -121,6 +125,7 @@ impl Reception<'_> {
             now: services.clock.now(),
             address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
             host_ca: services.host_ca.public_line(),
+            archive: services.archive.clone(),
         };
         desk.answer(command).await
     }
@@ -161,14 +166,23 @@ fn first_word(line: &[u8]) -> (&[u8], &[u8]) {
     (word, rest.trim_ascii_start())
 }
 
+/// Lines for a reader: a terminal in raw mode goes straight down at a line feed alone.
+fn lines(text: String, on_terminal: bool) -> String {
+    if on_terminal { text.replace('\n', "\r\n") } else { text }
+}
+
 /// Writes an answer as fast as its reader takes it, and closes.
-async fn deliver(channel: &Channel, on_terminal: bool, answer: Answer) -> Result<(), Closed> {
-    // A terminal in raw mode goes straight down at a line feed alone.
-    let lines = |text: String| if on_terminal { text.replace('\n', "\r\n") } else { text };
-    let Answer { verdict, output, complaint } = answer;
+async fn deliver(
+    channel: &Channel,
+    terminal: Option<Size>,
+    answer: Answer,
+    shutdown: &CancellationToken,
+) -> Result<(), Closed> {
+    let on_terminal = terminal.is_some();
+    let Answer { mut verdict, output, live, complaint } = answer;
     let mut batch = String::new();
     for piece in output {
-        batch.push_str(&lines(piece));
+        batch.push_str(&lines(piece, on_terminal));
         if batch.len() >= BATCH {
             channel.write(Bytes::from(std::mem::take(&mut batch))).await?;
             // The next batch is work, too: others on this thread may come first.
@@ -176,7 +190,10 @@ async fn deliver(channel: &Channel, on_terminal: bool, answer: Answer) -> Result
         }
     }
     channel.write(Bytes::from(batch)).await?;
-    channel.write_extended(STDERR, Bytes::from(lines(complaint))).await?;
+    if let Some(live) = live {
+        verdict = perform::perform(channel, terminal, live, shutdown).await?;
+    }
+    channel.write_extended(STDERR, Bytes::from(lines(complaint, on_terminal))).await?;
     channel.exit_status(verdict.code().into());
     channel.eof();
     channel.close();

@@ -44,6 +44,7 @@ use std::time::Duration;
 use crate::audit::Log;
 use crate::auth::Directory;
 use crate::clock::SharedClock;
+use crate::console::Archive;
 use crate::domain::ServerAddress;
 use crate::policy::Policy;
 use crate::record::Recorders;
@@ -100,6 +101,8 @@ pub struct Services {
     pub host_key: Arc<HostKey>,
     /// What vouches for every name it answers to.
     pub host_ca: Arc<HostKey>,
+    /// The record, for those who ask about it.
+    pub archive: Option<Archive>,
     /// How clients reach the bastion, where that is not the address they connect to.
     pub address: Option<ServerAddress>,
     /// How sessions behave.

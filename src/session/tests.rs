@@ -125,6 +125,7 @@ impl Bastion {
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
             host_ca: Arc::new(HostKey::generate("ca").expect("key")),
+            archive: None,
             address: None,
             settings: Settings {
                 handshake_timeout: GRACE,

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use observer::{Observer, Unobserved};
-pub use ocsf::SCHEMA as OCSF_SCHEMA;
+pub use ocsf::{OcsfExport, SCHEMA as OCSF_SCHEMA};
 pub use otlp::OtlpError;
 pub use tls::TlsError;
 

@@ -11,6 +11,8 @@ mod support;
 #[cfg(test)]
 mod algorithms;
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod audit_story;
 #[cfg(test)]
 mod bad_input;

@@ -8,6 +8,7 @@
 
 mod activity;
 mod context;
+mod exported;
 mod file;
 mod object;
 
@@ -19,6 +20,7 @@ use super::record::{Record, Severity};
 use crate::audit::json::misleads;
 use activity::{Activity, Class, Status};
 use context::{Context, Contexts};
+pub use exported::OcsfExport;
 use object::{
     actor, bastion_device, bastion_endpoint, client_endpoint, destination_endpoint, fixed, number, object,
     socket_endpoint, target_endpoint, text,
