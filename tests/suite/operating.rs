@@ -175,3 +175,51 @@ fn what_clients_and_targets_say_does_not_write_the_log() {
     assert!(!log.contains(steers), "{}", log.escape_debug());
     assert!(!log.lines().any(|line| line.starts_with("2026-01-01") || line.starts_with("forged")), "{log}");
 }
+
+/// A command of the operator's beside the daemon; what it prints.
+#[track_caller]
+fn operator(lab: &Lab, args: &[&str]) -> Finished {
+    let config = lab.config_file().display().to_string();
+    let environment = lab.environment();
+    let env: Vec<(&str, &str)> =
+        environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    run_drawbridge(&[args, &["--config", &config]].concat(), &env)
+}
+
+fn recordings(lab: &Lab) -> usize {
+    std::fs::read_dir(lab.dir().join("data/recordings")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn what_is_old_goes_while_the_daemon_runs_and_the_rest_verifies() {
+    let lab = Lab::with().instance("web-1").config("recording", "default", "\"required\"").start();
+    for way in Way::BOTH {
+        lab.client(way, "web-1").args(&["-tt"]).run("echo recorded").ended_with(0);
+    }
+    let dry = || -> Value {
+        let done = operator(&lab, &["prune", "--older-than", "1s", "--dry-run", "--json"]).ended_with(0);
+        serde_json::from_str(&done.out()).expect("JSON")
+    };
+    wait_for("both sessions to be old", SOON, || dry()["nodes"][0]["sessions"] == 2);
+    assert_eq!(
+        (dry()["nodes"][0]["recordings"].clone(), recordings(&lab)),
+        (2.into(), 2),
+        "nothing has gone yet"
+    );
+
+    let done = operator(&lab, &["prune", "--older-than", "1s"]).ended_with(0);
+    assert!(
+        done.out().contains("2 sessions, 2 recordings") && done.out().contains("2 removed"),
+        "{}",
+        done.out()
+    );
+    assert_eq!(recordings(&lab), 0);
+    operator(&lab, &["audit", "verify"]).ended_with(0);
+
+    lab.client(Way::Direct, "web-1").run("echo the daemon goes on").ended_with(0);
+    wait_for("the new session to be in the store", SOON, || {
+        let listed = operator(&lab, &["sessions", "list", "--json"]);
+        listed.out().matches("\"id\"").count() == 1
+    });
+    operator(&lab, &["audit", "verify"]).ended_with(0);
+}

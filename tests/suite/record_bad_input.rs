@@ -100,7 +100,7 @@ fn a_data_directory_that_cannot_be_written_to_is_named_at_start() {
     let prepared = Lab::with().prepare();
     let dir = prepared.dir().join("data").display().to_string();
     let words: Vec<&str> = words.iter().copied().chain(["sh", "-c", READ_ONLY, &dir]).collect();
-    let daemon = Daemon::spawn_by(&words, &prepared.how());
+    let daemon = Daemon::spawn_by(&words, &prepared.how_to_serve());
     assert_ne!(daemon.wait(SOON), 0);
     let log = daemon.log();
     assert!(log.contains(&dir) && log.to_lowercase().contains("read-only"), "{log}");
