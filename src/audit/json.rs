@@ -155,7 +155,7 @@ mod tests {
         assert!(text(&Entry::of_daemon(event)).len() < 32 * 1024);
     }
 
-    const COMMON: [&str; 5] = ["v", "time", "event", "connection", "session"];
+    const COMMON: [&str; 8] = ["v", "node", "seq", "prev", "time", "event", "connection", "session"];
 
     /// The fields that the tables of `docs/audit.md` describe, by the heading above the table;
     /// those in tables of chapters are under the empty name.

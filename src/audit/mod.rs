@@ -44,7 +44,7 @@ pub use facts::{
     LimitFacts, PtyFacts, Reloadable, TargetFacts, Unresolved, VouchedBy, Way,
 };
 pub use head::{AuditKey, HeadBoard, Heads, NoOthers, NodeHead, Statement};
-pub use journal::{Follower, JournalLine, JournalReader};
+pub use journal::{Follower, JournalLine, JournalReader, known_to_journal};
 pub use keys::{AuditKeys, Distrust, KeyLineError};
 pub use log::{Log, Posted, Settings, Stored};
 pub use memory::Collected;

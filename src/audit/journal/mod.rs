@@ -13,6 +13,7 @@
 
 mod book;
 mod follow;
+mod known;
 mod read;
 mod recover;
 mod tail;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub(super) use book::Book;
 pub use follow::Follower;
+pub use known::known_to_journal;
 pub use read::{JournalLine, JournalReader};
 pub(super) use recover::JournalError;
 

@@ -45,7 +45,7 @@ pub(super) fn recover(directory: &Path, node: &NodeName, sync: bool) -> Result<F
     Ok(Found { segments, tip: Tip::START })
 }
 
-fn list(directory: &Path) -> io::Result<Vec<Segment>> {
+pub(super) fn list(directory: &Path) -> io::Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

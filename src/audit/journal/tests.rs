@@ -294,3 +294,27 @@ fn a_journal_that_is_taken_away_takes_no_more_lines() {
     let error = writer.journal.append(&batch).expect_err("refused");
     assert!(error.to_string().contains("somebody removed"), "{error}");
 }
+
+#[test]
+fn what_the_store_must_have_is_known_without_opening_the_journal() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("journal");
+    assert_eq!(known_to_journal(&path, 9).expect("nothing"), []);
+    let mut writer = Writer::open(&path, 2 * LINE).expect("it opens");
+    (0..6).for_each(|_| writer.write(1));
+    let reader = writer.reader();
+    let tip = |seq: u64| {
+        let line = &reader.read(seq - 1, 1, 1).expect("readable")[0].text;
+        Tip { seq, hash: LineHash::of(line) }
+    };
+    assert_eq!(known_to_journal(&path, 0).expect("readable"), []);
+    assert_eq!(known_to_journal(&path, 3).expect("readable"), [tip(3)]);
+    assert_eq!(known_to_journal(&path, 99).expect("readable"), [tip(6)]);
+    let second = tip(2);
+    drop(reader.follow("store", 6));
+    let fourth = tip(4);
+    reader.remove_passed();
+    assert_eq!(known_to_journal(&path, 6).expect("readable"), [fourth, tip(6)]);
+    assert_eq!(known_to_journal(&path, 2).expect("readable"), [fourth]);
+    assert_ne!(second, fourth);
+}

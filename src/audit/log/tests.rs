@@ -274,3 +274,50 @@ async fn a_disk_that_does_not_answer_is_not_waited_for_for_ever() {
     tokio::time::pause();
     assert!(matches!(gate.log.record(entry()).await, Err(AuditError::TooSlow)));
 }
+
+/// How much a record costs beside the sync that it cannot do without. To be read, not to be held to:
+/// `cargo test --release --lib audit::log::tests::what_a_record_costs -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_a_record_costs() {
+    use std::io::Write;
+    use std::time::Instant;
+
+    const COUNT: u32 = 300;
+    let directory =
+        tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).expect("a directory");
+    let line = vec![b'x'; 400];
+    let mut file = std::fs::File::create(directory.path().join("bare")).expect("a file");
+    let begun = Instant::now();
+    for _ in 0..COUNT {
+        file.write_all(&line).and_then(|()| file.sync_data()).expect("written");
+    }
+    let bare = begun.elapsed() / COUNT;
+    let log = Log::open(&settings(directory.path().join("journal")), clock()).expect("it opens");
+    let begun = Instant::now();
+    for _ in 0..COUNT {
+        log.record(entry()).await.expect("recorded");
+    }
+    let alone = begun.elapsed() / COUNT;
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 0..64 {
+        let log = log.clone();
+        callers.spawn(async move {
+            for _ in 0..50 {
+                log.record(numbered(number)).await.expect("recorded");
+            }
+        });
+    }
+    callers.join_all().await;
+    let together = begun.elapsed() / (64 * 50);
+    let chain = Chain { node: node(), tip: Tip::START };
+    let line = json::line(clock().now(), &entry()).expect("a line");
+    let begun = Instant::now();
+    let batch = chain.place(std::iter::repeat_n(line.as_slice(), 100_000));
+    let place = begun.elapsed() / 100_000;
+    assert_eq!(batch.tip.seq, 100_000);
+    println!(
+        "write and fdatasync {bare:?}; record() {alone:?}; with 64 callers {together:?} each; a place in the chain {place:?}"
+    );
+}

@@ -35,7 +35,7 @@ use super::{AuditKeys, NodeHead, PruneRecord};
 pub use claims::{RecordingClaim, RecordingState};
 pub use files::verify_files;
 pub use report::{Break, Finding, NodeReport, Report};
-pub use trail::{Trail, verify_trail};
+pub use trail::{Account, Trail, verify_trail};
 
 /// What is asked of a trail.
 #[derive(Debug, Clone, Default)]
@@ -130,9 +130,10 @@ impl Verifier {
         self.prunings.push(record);
     }
 
-    /// Takes the store's own account of how far a node's chain goes.
-    pub fn account(&mut self, head: &NodeHead) {
-        self.known.push(Quote::by(Witness::Store, head));
+    /// Takes a line that somebody else knows of a node, such as the store's own account of how far it is; and who, as a
+    /// sentence begins with it.
+    pub fn account(&mut self, whose: &'static str, head: &NodeHead) {
+        self.known.push(Quote::by(Witness::Other(whose), head));
     }
 
     /// Takes a line as a row of a table has it: beside the line stand its node and number. Of each node, the first row

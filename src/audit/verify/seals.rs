@@ -195,8 +195,8 @@ pub(super) enum Witness {
     Head { node: String, seq: u64 },
     /// Whoever asks for the verification.
     Given,
-    /// The store's own account of how far it is.
-    Store,
+    /// Somebody else, as the words say.
+    Other(&'static str),
 }
 
 /// What one node's head, or somebody else, says of another node's chain.
@@ -217,7 +217,7 @@ impl Quote {
     pub(super) fn is_of_a_line(&self) -> bool {
         match self.by {
             Witness::Head { .. } => false,
-            Witness::Given | Witness::Store => true,
+            Witness::Given | Witness::Other(_) => true,
         }
     }
 
@@ -243,7 +243,7 @@ impl Quote {
                 format!("the head of the node {} in its record {seq}", super::shown(node))
             }
             Witness::Given => "the head that was given".to_owned(),
-            Witness::Store => "the store's account of the node".to_owned(),
+            Witness::Other(whose) => (*whose).to_owned(),
         }
     }
 

@@ -556,8 +556,12 @@ impl Trail for Table {
         Box::pin(async { Ok(page) })
     }
 
-    fn account<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Option<(u64, LineHash)>, String>> {
-        Box::pin(async { Ok(self.accounts.get(node).copied()) })
+    fn accounts<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Vec<Account>, String>> {
+        let known = self.accounts.get(node).copied();
+        let head = known.map(|(through, hash)| NodeHead { node: node.clone(), through, hash });
+        Box::pin(async {
+            Ok(head.into_iter().map(|head| ("the store's account of the node", head)).collect())
+        })
     }
 
     fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {

@@ -2,7 +2,7 @@
 
 use super::report::{Break, Finding};
 use super::{Demands, RecordingClaim, RecordingState, Report, Verifier};
-use crate::audit::{JournalLine, LineHash, NodeHead, PruneRecord};
+use crate::audit::{JournalLine, NodeHead, PruneRecord};
 use crate::credential::BoxFuture;
 use crate::domain::NodeName;
 
@@ -13,8 +13,8 @@ pub trait Trail: Send + Sync {
     /// Some of a node's lines after a number, in order; none where there are no more.
     fn lines<'a>(&'a self, node: &'a NodeName, after: u64)
     -> BoxFuture<'a, Result<Vec<JournalLine>, String>>;
-    /// The store's own account of how far it is with a node.
-    fn account<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Option<(u64, LineHash)>, String>>;
+    /// Lines of a node that must be there, and who knows them: the store's own account of how far it is, the journal.
+    fn accounts<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Vec<Account>, String>>;
     /// Every prune record, in JSON.
     fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>>;
     /// Looks at a recording.
@@ -22,6 +22,9 @@ pub trait Trail: Send + Sync {
     /// What of the derived rows does not follow from the lines, a sentence without the full stop each.
     fn derived(&self) -> BoxFuture<'_, Result<Vec<String>, String>>;
 }
+
+/// Who knows a line, as a sentence begins with it, and the line.
+pub type Account = (&'static str, NodeHead);
 
 /// How often lines that came meanwhile are asked for, where heads name them.
 const ROUNDS_MAX: usize = 5;
@@ -39,14 +42,12 @@ pub async fn verify_trail(trail: &dyn Trail, demands: Demands) -> Result<Report,
     let nodes = trail.nodes().await?;
     // Before any line is read, so that a daemon that runs cannot have written what is behind.
     for node in &nodes {
-        match trail.account(node).await {
-            Ok(Some((through, hash))) => {
-                check.verifier.account(&NodeHead { node: node.clone(), through, hash });
+        match trail.accounts(node).await {
+            Ok(accounts) => {
+                accounts.iter().for_each(|(whose, head)| check.verifier.account(whose, head));
             }
-            Ok(None) => {}
             Err(why) => {
-                let text =
-                    format!("the store's account of the node {node} cannot be read: {}", super::shown(&why));
+                let text = format!("what is known of the node {node} cannot be read: {}", super::shown(&why));
                 check.verifier.found(Finding::new(Break::Derived).saying(text));
             }
         }

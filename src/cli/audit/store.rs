@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::app;
-use crate::audit::verify::{RecordingClaim, RecordingState, Trail};
-use crate::audit::{JournalLine, LineHash};
+use crate::audit::verify::{Account, RecordingClaim, RecordingState, Trail};
+use crate::audit::{JournalLine, LineHash, NodeHead, known_to_journal};
 use crate::cli::CliError;
 use crate::config::{Config, StoreConfig};
 use crate::credential::BoxFuture;
@@ -26,6 +27,8 @@ pub(super) struct StoredTrail {
     spool: Spool,
     /// This node, which must be among those that the store knows.
     node: NodeName,
+    /// Its journal, which knows the last lines.
+    journal: PathBuf,
 }
 
 fn failed(error: impl std::fmt::Display) -> CliError {
@@ -51,6 +54,7 @@ impl StoredTrail {
             vault: Vault::open(config.recording.upload_to.as_ref()).map_err(failed)?,
             spool: Spool::open(&config.recording.dir).map_err(failed)?,
             node: config.node.name_or_host(),
+            journal: config.audit.journal.clone(),
         })
     }
 
@@ -135,15 +139,32 @@ impl Trail for StoredTrail {
         })
     }
 
-    fn account<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Option<(u64, LineHash)>, String>> {
+    fn accounts<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Vec<Account>, String>> {
         Box::pin(async move {
             let position = said(self.store.position(node).await)?;
-            Ok(position.and_then(|(seq, hash)| Some((seq, LineHash::parse(&hash.to_string())?))))
+            let stored = position.and_then(|(seq, hash)| Some((seq, LineHash::parse(&hash.to_string())?)));
+            let head = |(through, hash)| NodeHead { node: node.clone(), through, hash };
+            let mut accounts: Vec<Account> =
+                stored.map(|stored| ("the store's account of the node", head(stored))).into_iter().collect();
+            if *node == self.node {
+                let journal = self.journal.clone();
+                let through = stored.map_or(0, |(seq, _)| seq);
+                // Reading files blocks.
+                let known = tokio::task::spawn_blocking(move || known_to_journal(&journal, through));
+                let known = known.await.map_err(|error| error.to_string())?;
+                let known = known.map_err(|error| format!("the journal cannot be read: {error}"))?;
+                accounts
+                    .extend(known.into_iter().map(|tip| ("the node's journal", head((tip.seq, tip.hash)))));
+            }
+            Ok(accounts)
         })
     }
 
     fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async {
+            let prunings = said(self.store.prunings().await)?;
+            Ok(prunings.into_iter().map(|pruning| pruning.record).collect())
+        })
     }
 
     fn recording<'a>(&'a self, claim: &'a RecordingClaim) -> BoxFuture<'a, RecordingState> {
