@@ -60,7 +60,12 @@ fn fill(lab: &Lab) -> PathBuf {
 #[test]
 fn a_full_disk_stops_new_sessions_and_nothing_else() {
     let Some(words) = namespaces() else { return };
-    let prepared = Lab::with().instance("web-1").config("metrics", "listen", "\"127.0.0.1:0\"").prepare();
+    let prepared = Lab::with()
+        .instance("web-1")
+        .config("metrics", "listen", "\"127.0.0.1:0\"")
+        // Beside the small disk, so that what is run outside finds it too.
+        .config("server", "host_ca_key", "\"../host_ca\"")
+        .prepare();
     let dir = prepared.dir().join("data").display().to_string();
     let words: Vec<&str> = words.iter().copied().chain(["sh", "-c", SMALL_DISK, &dir]).collect();
     let lab = prepared.serve_by(&words);
