@@ -10,6 +10,8 @@
 //! `cargo bench --bench store`; a name such as `list` after `--` picks some of them.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot go on should say why and stop")]
+#![expect(clippy::indexing_slicing, reason = "as above: the index is a remainder")]
+#![expect(clippy::print_stderr, reason = "making the sessions takes minutes, and whoever waits is told")]
 
 use std::hint::black_box;
 use std::path::Path;
@@ -56,10 +58,10 @@ fn lines(number: u64) -> [JournalLine; 3] {
         JournalLine { seq, text }
     };
     let (user, target) = (number % 1_000, number * 7_919 % 5_000);
-    let login = if number % 3 == 0 { "root" } else { "ec2-user" };
+    let login = if number.is_multiple_of(3) { "root" } else { "ec2-user" };
     let command = COMMANDS[usize::try_from(number % 8).expect("small")];
-    let job = if number % 20 == 0 { format!(" job{number:07}") } else { String::new() };
-    let ending = if number % 50 == 0 { "idle" } else { "finished" };
+    let job = if number.is_multiple_of(20) { format!(" job{number:07}") } else { String::new() };
+    let ending = if number.is_multiple_of(50) { "idle" } else { "finished" };
     [
         line(
             1,

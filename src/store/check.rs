@@ -255,7 +255,12 @@ impl Store {
         let mut sql = Sql::new("SELECT seq, line FROM events WHERE node = ");
         sql.bind(node.as_str()).push(" ORDER BY seq DESC LIMIT 1");
         let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
-        let Some(row) = row else { return Ok(position.is_none()) };
+        let Some(row) = row else {
+            // Where all lines are gone, they were pruned, or somebody removed them.
+            let through = self.prunings().await?.into_iter().filter(|pruning| pruning.node == *node);
+            let pruned = through.map(|pruning| pruning.through).max();
+            return Ok(position.map(|(seq, _)| seq) == pruned);
+        };
         let cells = Cells { row: &row, table: "events" };
         Ok(position == Some((cells.count("seq")?, LineHash::of(&cells.text("line")?))))
     }

@@ -168,7 +168,9 @@ impl Indexer {
     /// What there is to do while nothing new is in the journal.
     async fn rest(&mut self) -> Result<(), StoreError> {
         if self.position > self.durable {
-            if self.durable_at.elapsed() >= Self::DURABLE_EVERY { self.settle().await } else { Ok(()) }
+            // A database that was down is not taken to have recovered before it did something.
+            let due = self.down.is_some() || self.durable_at.elapsed() >= Self::DURABLE_EVERY;
+            if due { self.settle().await } else { Ok(()) }
         } else {
             self.store.ping().await
         }

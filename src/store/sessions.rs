@@ -194,7 +194,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer or a row is damaged.
     pub async fn unfinished(&self, node: &NodeName) -> Result<Vec<Unfinished<SessionRow>>, StoreError> {
-        self.without_end(node, "session", " ORDER BY started, id").await
+        self.without_end(node, "session", "started").await
     }
 
     /// The connections of a node without an ending, oldest first.
@@ -205,22 +205,22 @@ impl Store {
         &self,
         node: &NodeName,
     ) -> Result<Vec<Unfinished<ConnectionRow>>, StoreError> {
-        self.without_end(node, "connection", " ORDER BY opened, id").await
+        self.without_end(node, "connection", "opened").await
     }
 
     async fn without_end<T: Table>(
         &self,
         node: &NodeName,
         of: &str,
-        order: &str,
+        begun: &str,
     ) -> Result<Vec<Unfinished<T>>, StoreError> {
         let mut sql = Sql::default();
-        sql.push("SELECT ").push(&T::COLUMNS.join(", ")).push(", (SELECT MAX(e.time) FROM events e WHERE e.");
-        sql.push(of)
-            .push(" = r.id) AS last_seen FROM ")
-            .push(T::NAME)
-            .push(" r WHERE ended IS NULL AND node = ");
-        sql.bind(node.as_str()).push(order);
+        sql.push("SELECT ").push(&T::COLUMNS.join(", "));
+        // One whose lines somebody removed was last seen when it began.
+        sql.push(", COALESCE((SELECT MAX(e.time) FROM events e WHERE e.").push(of).push(" = r.id), r.");
+        sql.push(begun).push(") AS last_seen FROM ").push(T::NAME);
+        sql.push(" r WHERE ended IS NULL AND node = ").bind(node.as_str());
+        sql.push(" ORDER BY ").push(begun).push(", id");
         let rows = answered(async { Ok(sql.query().fetch_all(&self.pool).await?) }).await?;
         rows.iter()
             .map(|row| {

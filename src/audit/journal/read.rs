@@ -73,6 +73,11 @@ impl JournalReader {
             }
             // Where there is no place, the segment was removed in between.
             let Some(at) = place.as_mut() else { continue };
+            if at.offset >= segment.bytes {
+                // It ends before the next one begins: lines were lost between them that the store had.
+                wanted = segment.last.saturating_add(1);
+                continue;
+            }
             let some = at.read(segment.bytes, room, lines_max.saturating_sub(lines.len()))?;
             let bytes: usize = some.iter().map(|line| line.text.len().saturating_add(1)).sum();
             room = room.saturating_sub(bytes);

@@ -270,7 +270,10 @@ fn where_the_journal_does_not_reach_the_chain_goes_on_from_the_store() {
     let text = &writer.reader().read(50, 1, 1).expect("readable")[0].text;
     assert_eq!(Placed::read(text).expect("a place").prev, hash);
     drop(writer);
-    assert_eq!(Writer::open(&path, LINE).expect("it opens").chain.tip.seq, 51);
+    let writer = Writer::open(&path, LINE).expect("it opens");
+    assert_eq!(writer.chain.tip.seq, 51);
+    assert_eq!(all(&writer.reader(), 42), [43, 51]);
+    assert_eq!(all(&writer.reader(), 45), [51]);
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub(super) fn start_of<'a>(
     let from_the_start = Known { seq: 0, hash: Some(LineHash::NONE), seen: None };
     let Some(first) = chain.first() else { return from_the_start };
     let before = first.seq.saturating_sub(1);
+    let mut pruned = Vec::new();
     for pruning in prunings {
         if pruning.through == before {
             return Known { seq: before, hash: Some(pruning.hash), seen: None };
@@ -40,8 +41,15 @@ pub(super) fn start_of<'a>(
         if pruning.through > before && before > 0 {
             return Known { seq: before, hash: None, seen: None };
         }
+        if pruning.through < before {
+            pruned.push(pruning);
+        }
     }
-    if part { Known { seq: before, hash: None, seen: None } } else { from_the_start }
+    if part {
+        return Known { seq: before, hash: None, seen: None };
+    }
+    let last = pruned.into_iter().max_by_key(|pruning| pruning.through);
+    last.map_or(from_the_start, |last| Known { seq: last.through, hash: Some(last.hash), seen: None })
 }
 
 /// Everything that is wrong with a chain.

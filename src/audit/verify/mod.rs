@@ -290,16 +290,22 @@ impl Verifier {
         let known = self.known.iter().cloned();
         let quotes = self.quotes.iter().filter(|quote| !self.confirms(quote)).cloned().chain(known);
         for quote in quotes {
+            let pruned = self.pruned_through(&quote.node);
+            if quote.through <= pruned {
+                continue;
+            }
             let node = self.nodes.get(&quote.node);
             let whole = self.demands.whole || quote.is_of_a_line();
             match node.and_then(|node| Some((node, node.chain.first()?, node.chain.last()?))) {
-                None if whole => findings.push(quote.cut_off(None)),
+                None if whole => findings.push(quote.cut_off(pruned, None)),
                 None => notes.push(format!(
                     "No line of the node {} was given, so what other heads say of it was not checked.",
                     shown(&quote.node)
                 )),
                 Some((_, first, _)) if quote.through < first.seq => {}
-                Some((_, _, last)) if quote.through > last.seq => findings.push(quote.cut_off(Some(last))),
+                Some((_, _, last)) if quote.through > last.seq => {
+                    findings.push(quote.cut_off(pruned, Some(last)))
+                }
                 // It was held against the line when that came.
                 Some(_) if quote.is_of_a_line() => {}
                 // Where its own lines show what befell it, what others say adds nothing.
@@ -311,6 +317,12 @@ impl Verifier {
         }
         notes.dedup();
         (notes, findings)
+    }
+
+    /// The last record of a node that was removed on purpose; 0 where there is none.
+    fn pruned_through(&self, node: &str) -> u64 {
+        let its = self.prunings.iter().filter(|pruning| pruning.node.as_str() == node);
+        its.map(|pruning| pruning.through).max().unwrap_or_default()
     }
 
     /// Whether nothing was found in a node's own lines.

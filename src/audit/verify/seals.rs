@@ -25,6 +25,8 @@ pub(super) struct Seals {
     /// The first line behind the last head, and the last line; by the times that they tell.
     unsigned: Option<(Seen, String)>,
     heads: u64,
+    /// A head has been told whose key is none of those given.
+    stranger: bool,
 }
 
 /// The most lines between two heads that are remembered.
@@ -78,6 +80,10 @@ impl Seals {
             match keys.check(&head.key, &statement(node, &head).text(), &head.signature) {
                 Ok(()) => {}
                 Err(Distrust::UnknownKey) => {
+                    // All later ones are the same stranger's, most likely: the first is told.
+                    if std::mem::replace(&mut self.stranger, true) {
+                        return None;
+                    }
                     return bad(
                         Break::UnknownKey,
                         "its key is none of those given; if it is this node's, give it with --key",
@@ -247,8 +253,8 @@ impl Quote {
         }
     }
 
-    /// The chain ends before the line that was quoted.
-    pub(super) fn cut_off(&self, last: Option<&Seen>) -> Finding {
+    /// The chain ends before the line that was quoted; up to `pruned`, it may.
+    pub(super) fn cut_off(&self, pruned: u64, last: Option<&Seen>) -> Finding {
         let text = match last {
             Some(last) => format!(
                 "it and all after it are missing: the last record there is was written at {}, and {} knows the chain up to record {}",
@@ -262,7 +268,7 @@ impl Quote {
                 self.through
             ),
         };
-        let from = last.map_or(1, |last| last.seq.saturating_add(1));
+        let from = last.map_or(pruned, |last| last.seq).saturating_add(1);
         Finding::of_node(Break::CutOff, &self.node, from).saying(text)
     }
 
@@ -274,7 +280,7 @@ impl Quote {
                 .then(|| Finding::of_node(Break::Rewritten, &self.node, self.through).saying(text));
         }
         if seals.through().is_none_or(|(through, _)| through < self.through) {
-            return Some(self.cut_off(Some(last)));
+            return Some(self.cut_off(0, Some(last)));
         }
         let text = format!("{} knows a head for it that is not there", self.whose());
         Some(Finding::of_node(Break::Rewritten, &self.node, self.through).saying(text))

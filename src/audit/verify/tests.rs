@@ -455,6 +455,43 @@ fn a_chain_that_begins_later_needs_a_proof() {
 }
 
 #[test]
+fn what_is_removed_behind_what_was_pruned_is_found_and_all_may_be_pruned() {
+    let world = two();
+    let tip = world.sites[0].log.tip();
+    let line =
+        |seq: u64| world.lines.iter().find(|line| of(line) == ("node-0".to_owned(), seq)).expect("a line");
+    let hash = LineHash::of(line(3));
+    let at = "2026-02-02T00:00:00Z".parse().expect("a time");
+    let proof =
+        |through| PruneRecord::sign(&world.sites[0].key, &name(0), through, at).to_line().expect("JSON");
+    let behind = |first: u64| -> Vec<String> {
+        world
+            .lines
+            .iter()
+            .filter(|line| {
+                let (node, seq) = of(line);
+                node != "node-0" || seq >= first
+            })
+            .cloned()
+            .collect()
+    };
+    let report = world.verify(&[vec![proof(Tip { seq: 3, hash })], behind(6)].concat());
+    assert_eq!(
+        (named(first(&report)), first(&report).what),
+        (("node-0".to_owned(), 4), Break::Removed),
+        "{report}"
+    );
+    let report = world.verify(&[vec![proof(Tip { seq: 3, hash })], behind(99)].concat());
+    assert_eq!(
+        (named(first(&report)), first(&report).what),
+        (("node-0".to_owned(), 4), Break::CutOff),
+        "{report}"
+    );
+    let report = world.verify(&[vec![proof(tip)], behind(99)].concat());
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
 fn records_that_no_head_vouches_for_in_time_are_told() {
     let world = two();
     let lines: Vec<String> = world.lines.iter().filter(|line| !line.contains("\"head\"")).cloned().collect();
