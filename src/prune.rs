@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::domain::{NodeName, RecordingId};
 use crate::store::{PrunePlan, Pruned, Store, StoreError};
-pub use files::{Bin, OwnFiles, Removal};
+pub use files::{AllFiles, Bin, OwnFiles, Removal};
 pub use report::Report;
 
 /// How often one slice is tried where the database is busy.

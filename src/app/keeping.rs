@@ -42,6 +42,7 @@ pub(super) struct Keeping {
     news: mpsc::Receiver<News>,
     heads: Arc<Heads>,
     head_interval: Duration,
+    metrics: Arc<Metrics>,
     sinks: Arc<Sinks>,
 }
 
@@ -83,7 +84,7 @@ impl Keeping {
         };
         let followed = Arc::new(Followed { reader, follower });
         let (indexer, stored) = Indexer::start(store.clone(), node.clone(), followed, tell).await?;
-        let log = log.stored_by(stored);
+        let log = log.stored_by(stored).observed_by(Arc::clone(metrics) as _);
         let key = Arc::new(AuditKey::load_or_create(&config.audit.key, &node)?);
         let heads = Arc::new(Heads::new(log.clone(), key, Arc::new(Board(store.clone()))));
         let sinks = sinks::start(
@@ -103,6 +104,7 @@ impl Keeping {
             news,
             heads,
             head_interval: config.audit.head_interval,
+            metrics: Arc::clone(metrics),
         };
         Ok((keeping, log))
     }
@@ -114,7 +116,8 @@ impl Keeping {
 
     /// Where recordings are is noted there.
     pub(super) fn index(&self) -> recordings::Listed {
-        recordings::Listed { store: self.store.clone(), clock: Arc::clone(&self.clock) }
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
+        recordings::Listed { store: self.store.clone(), clock, metrics }
     }
 
     /// Starts everything, and brings to an end what an earlier run left unfinished.

@@ -11,6 +11,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::credential::BoxFuture;
 use crate::domain::RecordingId;
+use crate::metrics::Metrics;
 use crate::record::vault::{self, Index, Vault};
 use crate::record::{Format, RecordError, Salvaged};
 use crate::session::Services;
@@ -73,6 +74,7 @@ pub(super) async fn keep(
 pub(super) struct Listed {
     pub(super) store: Store,
     pub(super) clock: SharedClock,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Index for Listed {
@@ -82,5 +84,9 @@ impl Index for Listed {
                 self.store.set_recording(&id, RecordingState::Stored, Some(location), self.clock.now());
             told.await.map_err(|error| error.to_string())
         })
+    }
+
+    fn failed(&self, _id: RecordingId) {
+        self.metrics.upload_failed();
     }
 }

@@ -9,7 +9,8 @@ use crate::app;
 use crate::audit::{AuditKey, LineHash, PruneRecord, Tip};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::prune::{self, Order, OwnFiles};
+use crate::prune::{self, AllFiles, Order, OwnFiles};
+use crate::record::vault::Vault;
 
 fn failed(error: impl std::fmt::Display) -> CliError {
     CliError::Failed(error.to_string())
@@ -27,7 +28,12 @@ pub(super) async fn run(config: &Config, args: &PruneArgs, out: &mut impl Write)
     let sign = move |node: &_, seq, line: &str, at| {
         PruneRecord::sign(&key, node, Tip { seq, hash: LineHash::of(line) }, at).to_line()
     };
-    let bin = OwnFiles { node, dir: config.recording.dir.clone() };
+    let bucket = config.recording.upload_to.as_ref();
+    let bin = AllFiles {
+        own: OwnFiles { node, dir: config.recording.dir.clone() },
+        vault: Vault::open(bucket).map_err(failed)?,
+        lock_days: bucket.and_then(|bucket| bucket.lock).map(|lock| lock.days),
+    };
     let order = Order { before, now, dry_run: args.dry_run };
     let report = prune::run(&store, &sign, &bin, order).await;
     store.close().await;

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::credential::BoxFuture;
 use crate::domain::{NodeName, RecordingId};
+use crate::record::vault::Vault;
 use crate::store::Discarded;
 
 /// What became of a file.
@@ -58,17 +59,65 @@ impl OwnFiles {
     }
 }
 
-impl Bin for OwnFiles {
-    fn remove<'a>(&'a self, recording: &'a Discarded, _now: Timestamp) -> BoxFuture<'a, Removal> {
+/// The directory of this node, and the bucket where there is one.
+#[derive(Debug)]
+pub struct AllFiles {
+    /// The directory.
+    pub own: OwnFiles,
+    /// The bucket.
+    pub vault: Vault,
+    /// For how many days objects are locked from their upload on, where they are.
+    pub lock_days: Option<u32>,
+}
+
+impl Bin for AllFiles {
+    fn remove<'a>(&'a self, recording: &'a Discarded, now: Timestamp) -> BoxFuture<'a, Removal> {
         Box::pin(async move {
-            match self.remove_own(recording.id) {
-                Ok(true) => Removal::Removed,
-                Err(error) => Removal::Failed(error.to_string()),
-                Ok(false) => match &recording.node {
-                    Some(node) if *node != self.node => Removal::Elsewhere(node.clone()),
-                    Some(_) | None => Removal::Absent,
-                },
+            let own = match self.own.remove_own(recording.id) {
+                Ok(removed) => removed,
+                Err(error) => return Removal::Failed(error.to_string()),
+            };
+            let removal = self.remove_stored(recording, now).await;
+            match (removal == Removal::Absent, own) {
+                (true, true) => Removal::Removed,
+                (true, false) => self.on_another_node(recording),
+                (false, _) => removal,
             }
         })
+    }
+}
+
+impl AllFiles {
+    async fn remove_stored(&self, recording: &Discarded, now: Timestamp) -> Removal {
+        let in_a_bucket = recording.location.as_ref().filter(|location| location.starts_with("s3://"));
+        match (self.vault.location(recording.id), in_a_bucket) {
+            (None, None) => return Removal::Absent,
+            (here, Some(there)) if here.as_ref() != Some(there) => {
+                return Removal::Failed(format!("it is at {there}, which recording.upload_to does not name"));
+            }
+            (Some(_) | None, Some(_) | None) => {}
+        }
+        if let Some(until) = self.locked_until(recording).filter(|until| *until > now) {
+            return Removal::Locked(until);
+        }
+        match self.vault.remove(recording.id).await {
+            Ok(true) => Removal::Removed,
+            Ok(false) => Removal::Absent,
+            Err(error) => Removal::Failed(error.to_string()),
+        }
+    }
+
+    fn locked_until(&self, recording: &Discarded) -> Option<Timestamp> {
+        let days = SignedDuration::from_hours(24 * i64::from(self.lock_days?));
+        recording.stored?.checked_add(days).ok()
+    }
+
+    /// A file that is not here may be on the disk of the node that made it, unless it was moved or lost.
+    fn on_another_node(&self, recording: &Discarded) -> Removal {
+        let moved = matches!(recording.state.as_deref(), Some("stored" | "lost"));
+        match &recording.node {
+            Some(node) if *node != self.own.node && !moved => Removal::Elsewhere(node.clone()),
+            Some(_) | None => Removal::Absent,
+        }
     }
 }

@@ -2,9 +2,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::audit::{JournalLine, LineHash};
+use crate::audit::verify::{Demands, Verifier};
+use crate::audit::{AuditKey, AuditKeys, JournalLine, LineHash, PruneRecord, Tip};
 use crate::credential::BoxFuture;
 use crate::domain::{ConnectionId, SessionId};
+use crate::store::testing::on_both;
 use crate::store::{Discarded, EventFilter, SessionFilter};
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -164,9 +166,9 @@ async fn first_seq(store: &Store, node: &NodeName) -> u64 {
     store.lines(node, 0, 1).await.expect("an answer").first().map_or(0, |line| line.seq)
 }
 
-#[tokio::test]
-async fn what_is_old_goes_and_the_rest_is_as_it_was() {
-    let store = Store::in_memory().await.expect("a store");
+on_both! {
+async fn what_is_old_goes_and_the_rest_is_as_it_was(lab) {
+    let store = lab.open().await;
     let trail = Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 2, 3), visit(3, 50, 51)]);
     trail.stored(&store).await;
     let bin = FakeBin::default();
@@ -196,10 +198,11 @@ async fn what_is_old_goes_and_the_rest_is_as_it_was() {
     let found = store.events(&EventFilter::default(), 100, None).await.expect("an answer");
     assert_eq!(found.len(), 7);
 }
+}
 
-#[tokio::test]
-async fn nothing_is_taken_from_what_was_open_at_that_time() {
-    let store = Store::in_memory().await.expect("a store");
+on_both! {
+async fn nothing_is_taken_from_what_was_open_at_that_time(lab) {
+    let store = lab.open().await;
     // The second began before the time and ended after it; the third is old, but comes after the second's beginning.
     let trail = Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 2, 30), visit(3, 4, 5), visit(4, 40, 41)]);
     trail.stored(&store).await;
@@ -213,10 +216,11 @@ async fn nothing_is_taken_from_what_was_open_at_that_time() {
     pruned(&store, &bin, hours(35), false).await;
     assert_eq!(sessions(&store).await, [SessionId::fixed(4)]);
 }
+}
 
-#[tokio::test]
-async fn sessions_that_go_on_are_whole_and_overlaps_do_not_hold_for_ever() {
-    let store = Store::in_memory().await.expect("a store");
+on_both! {
+async fn sessions_that_go_on_are_whole_and_overlaps_do_not_hold_for_ever(lab) {
+    let store = lab.open().await;
     // Each begins before the one before it ends, without end.
     let mut visits: Vec<Visit> = (0..20)
         .map(|n| {
@@ -234,10 +238,11 @@ async fn sessions_that_go_on_are_whole_and_overlaps_do_not_hold_for_ever() {
     let left = sessions(&store).await;
     assert!(left.contains(&SessionId::fixed(21)), "what goes on stays, however old: {left:?}");
 }
+}
 
-#[tokio::test]
-async fn each_node_has_its_own_cut() {
-    let store = Store::in_memory().await.expect("a store");
+on_both! {
+async fn each_node_has_its_own_cut(lab) {
+    let store = lab.open().await;
     Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 50, 51)]).stored(&store).await;
     Trail::of("b")
         .visits(&[Visit { number: 11, from: 0, until: None }, visit(12, 1, 2)])
@@ -248,10 +253,11 @@ async fn each_node_has_its_own_cut() {
     let (a, b) = (NodeName::parse("a").expect("a name"), NodeName::parse("b").expect("a name"));
     assert_eq!((first_seq(&store, &a).await, first_seq(&store, &b).await), (8, 1));
 }
+}
 
-#[tokio::test]
-async fn a_file_that_stays_is_told_and_tried_again() {
-    let store = Store::in_memory().await.expect("a store");
+on_both! {
+async fn a_file_that_stays_is_told_and_tried_again(lab) {
+    let store = lab.open().await;
     Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 2, 3)]).stored(&store).await;
     let stuck = FakeBin { stuck: vec![RecordingId::fixed(1)], ..FakeBin::default() };
     let text = pruned(&store, &stuck, hours(24), false).await.to_string();
@@ -262,11 +268,11 @@ async fn a_file_that_stays_is_told_and_tried_again() {
     assert_eq!(*free.removed.lock().expect("not poisoned"), [RecordingId::fixed(1)]);
     assert!(store.discarded(None, 10).await.expect("an answer").is_empty());
 }
+}
 
-#[tokio::test]
-async fn thousands_of_lines_go_in_slices_while_others_are_written() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let store = Store::open(&folder.path().join("drawbridge.db")).await.expect("a store");
+on_both! {
+async fn thousands_of_lines_go_in_slices_while_others_are_written(lab) {
+    let store = lab.open().await;
     let visits: Vec<Visit> = (1..=600)
         .map(|n| visit(n, i64::try_from(n).expect("small"), i64::try_from(n).expect("small") + 1))
         .collect();
@@ -287,6 +293,74 @@ async fn thousands_of_lines_go_in_slices_while_others_are_written() {
     assert!(first > 2_500, "{first}");
     let left = store.lines(&trail.node, 0, 5_000).await.expect("an answer");
     assert_eq!(left.len() as u64, trail.lines.len() as u64 - first + 1, "no line is missing from there on");
+}
+}
+
+on_both! {
+    async fn a_clock_that_was_ahead_and_set_back_costs_nothing_that_is_young(lab) {
+        let store = lab.open().await;
+        let trail = Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 30, 31)]).visits(&[visit(3, 2, 3), visit(4, 60, 61)]);
+        trail.stored(&store).await;
+        pruned(&store, &FakeBin::default(), hours(24), false).await;
+        assert_eq!(first_seq(&store, &trail.node).await, 8, "the second says that it is younger");
+        let mut left = sessions(&store).await;
+        left.sort_unstable();
+        assert_eq!(left, [2, 3, 4].map(SessionId::fixed));
+        pruned(&store, &FakeBin::default(), hours(40), false).await;
+        assert_eq!(sessions(&store).await, [SessionId::fixed(4)]);
+    }
+}
+
+/// On the disk of node "a", without a bucket.
+#[tokio::test]
+async fn what_is_on_another_node_s_disk_is_left_to_it() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let own = OwnFiles { node: NodeName::parse("a").expect("a name"), dir: folder.path().to_owned() };
+    let vault = crate::record::vault::Vault::open(None).expect("a vault");
+    let files = AllFiles { own, vault, lock_days: None };
+    let recording = |node: &str, state: &str, location: Option<&str>| Discarded {
+        id: RecordingId::fixed(1),
+        node: NodeName::parse(node),
+        state: Some(state.to_owned()),
+        location: location.map(str::to_owned),
+        bytes: None,
+        stored: None,
+    };
+    let removed = async |recording| files.remove(&recording, hours(0)).await;
+    assert_eq!(removed(recording("a", "spooled", None)).await, Removal::Absent);
+    let elsewhere = Removal::Elsewhere(NodeName::parse("b").expect("a name"));
+    assert_eq!(removed(recording("b", "spooled", None)).await, elsewhere);
+    assert_eq!(removed(recording("b", "lost", None)).await, Removal::Absent);
+    let in_a_bucket = recording("b", "stored", Some("s3://old/r.cast.zst"));
+    assert!(matches!(removed(in_a_bucket).await, Removal::Failed(why) if why.contains("s3://old/")));
+}
+
+on_both! {
+async fn the_chain_that_is_left_verifies_with_the_signed_statement_and_not_without(lab) {
+    let store = lab.open().await;
+    let trail = Trail::of("a").visits(&[visit(1, 0, 1), visit(2, 2, 3), visit(3, 50, 51)]);
+    trail.stored(&store).await;
+    let key = std::sync::Arc::new(AuditKey::for_test());
+    let keys = AuditKeys::parse(&key.public_line()).expect("a key");
+    let sign = move |node: &NodeName, seq, line: &str, at| {
+        PruneRecord::sign(&key, node, Tip { seq, hash: LineHash::of(line) }, at).to_line()
+    };
+    let order = Order { before: hours(24), now: hours(10_000), dry_run: false };
+    run(&store, &sign, &FakeBin::default(), order).await.expect("it ran");
+    let verify = async |statements: Vec<crate::store::Pruning>| {
+        let mut verifier = Verifier::new(Demands { keys: keys.clone(), ..Demands::default() });
+        for statement in statements {
+            verifier.pruning(PruneRecord::from_line(&statement.record).expect("a statement"));
+        }
+        for line in store.lines(&trail.node, 0, 100).await.expect("an answer") {
+            verifier.row(trail.node.as_str(), line.seq, &line.text);
+        }
+        verifier.finish()
+    };
+    let with = verify(store.prunings().await.expect("an answer")).await;
+    assert!(with.passed(), "{with}");
+    assert!(!verify(Vec::new()).await.passed(), "a chain that begins later without a word about it is cut");
+}
 }
 
 #[test]

@@ -28,7 +28,7 @@ mod rows;
 mod sessions;
 mod sql;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

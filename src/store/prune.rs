@@ -90,7 +90,7 @@ pub struct Discarded {
 impl Store {
     /// What of a node's lines is older than `before` and can go: the lines before the first one that is newer, and
     /// before the first one of any connection or session that was open at that time or still is. So nothing is taken
-    /// from a session that ended later.
+    /// from a session that ended later. The last line of a node stays in any case.
     ///
     /// # Errors
     /// When the database does not answer, or a row is damaged.
@@ -109,7 +109,9 @@ impl Store {
         };
         let Some((first, oldest)) = self.edge(node, "ASC").await? else { return Ok(plan) };
         let Some((last, _)) = self.edge(node, "DESC").await? else { return Ok(plan) };
-        let older = self.first_newer(node, before).await?.map_or(last, |seq| seq.saturating_sub(1));
+        // The last line stays, however old: without it nobody could tell a chain that was pruned from one that is gone.
+        let newer = self.first_newer(node, before).await?.unwrap_or(last);
+        let older = newer.min(last).saturating_sub(1);
         let held = self.first_held(node, before).await?.filter(|(seq, ..)| *seq <= older);
         plan.through = held.as_ref().map_or(older, |(seq, ..)| seq.saturating_sub(1));
         plan.held_by = held.map(|(_, id, since)| (id, since));

@@ -37,9 +37,13 @@ mod main_path;
 #[cfg(test)]
 mod menu;
 #[cfg(test)]
+mod operating;
+#[cfg(test)]
 mod passthrough;
 #[cfg(test)]
 mod past_bugs;
+#[cfg(test)]
+mod record_bad_input;
 #[cfg(test)]
 mod record_crash;
 #[cfg(test)]

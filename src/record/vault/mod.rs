@@ -4,6 +4,7 @@
 //! spool only once the vault has all of it; and one that cannot be moved holds up no other.
 
 mod lock;
+mod remove;
 mod s3;
 mod upload;
 

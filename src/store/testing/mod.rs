@@ -33,21 +33,21 @@ macro_rules! on_both {
         })*
     };
 }
-pub(super) use on_both;
+pub(crate) use on_both;
 
 /// Where the database of one test is.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     pub(super) place: Place,
     _directory: Option<TempDir>,
 }
 
 impl Lab {
-    pub(super) fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         Self { place: directory.path().join("state.db").as_path().into(), _directory: Some(directory) }
     }
 
-    pub(super) fn postgres() -> Option<Self> {
+    pub(crate) fn postgres() -> Option<Self> {
         static SERVER: OnceLock<Option<Cluster>> = OnceLock::new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = SERVER.get_or_init(Cluster::start).as_ref()?;
@@ -55,7 +55,7 @@ impl Lab {
         Some(Self { place: Place::server(&url), _directory: None })
     }
 
-    pub(super) async fn open(&self) -> Store {
+    pub(crate) async fn open(&self) -> Store {
         Store::open(self.place.clone()).await.expect("it opens")
     }
 }

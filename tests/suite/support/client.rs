@@ -239,6 +239,13 @@ impl Running {
         self.child().try_wait().expect("our own child").map(|status| status.code())
     }
 
+    /// Writes that to its standard input, which stays open.
+    pub(crate) fn say(&mut self, text: &str) {
+        use std::io::Write;
+        let stdin = self.child().stdin.as_mut().expect("piped");
+        stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).expect("it listens");
+    }
+
     /// Waits until its standard output says that, reading no further than needed.
     #[track_caller]
     pub(crate) fn expect(&mut self, text: &str) {

@@ -34,18 +34,30 @@ impl Daemon {
     /// Starts it and waits until it greets a client (RFC 4253 §4.2).
     #[track_caller]
     pub(crate) fn start(start: &Start) -> Self {
-        let daemon = Self::spawn(start);
+        Self::spawn(start).greeting(start.port)
+    }
+
+    /// Waits until it greets a client.
+    #[track_caller]
+    pub(crate) fn greeting(self, port: u16) -> Self {
+        let daemon = self;
         wait_for("the daemon to greet", Duration::from_secs(30), || {
             let ended = daemon.ended();
             assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", daemon.log_tail());
-            greets(start.port)
+            greets(port)
         });
         daemon
     }
 
     /// Starts it and does not wait.
     pub(crate) fn spawn(start: &Start) -> Self {
-        let mut argv = vec![super::DRAWBRIDGE.to_owned()];
+        Self::spawn_by(&[], start)
+    }
+
+    /// The same by a program that becomes it, given by its words.
+    pub(crate) fn spawn_by(words: &[&str], start: &Start) -> Self {
+        let mut argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        argv.push(super::DRAWBRIDGE.to_owned());
         argv.extend(start.argv.iter().cloned());
         let mut env = start.env.clone();
         env.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());

@@ -55,7 +55,7 @@ impl Prepared {
         ])
     }
 
-    fn how_to_serve(&self) -> Start {
+    pub(crate) fn how_to_serve(&self) -> Start {
         Start {
             argv: vec!["serve".into(), "--config".into(), self.config_file().display().to_string()],
             env: self.environment(),
@@ -67,7 +67,13 @@ impl Prepared {
     /// Starts the daemon and waits until it answers.
     #[track_caller]
     pub(crate) fn serve(self) -> Lab {
-        let daemon = Daemon::start(&self.how_to_serve());
+        self.serve_by(&[])
+    }
+
+    /// The same by a program that becomes the daemon, given by its words.
+    #[track_caller]
+    pub(crate) fn serve_by(self, words: &[&str]) -> Lab {
+        let daemon = Daemon::spawn_by(words, &self.how_to_serve()).greeting(self.port);
         let lab = Lab { prepared: self, daemon };
         lab.write_known_hosts();
         lab
