@@ -211,6 +211,22 @@ fn a_recorded_terminal_is_replayed_and_exported_for_asciinema() {
     let (code, replayed) = bastion(&lab, "carol").terminal(&replay, 24, 80).finish(SOON);
     assert_eq!(code, Some(0), "{replayed}");
     assert!(replayed.contains("one\r\n─ two") && replayed.contains("The recording is over"), "{replayed:?}");
+    let config = lab.config_file().display().to_string();
+    let local = ["replay", &session, "--config", &config].map(str::to_owned);
+    let (code, replayed) = Terminal::start(env!("CARGO_BIN_EXE_drawbridge"), &local, 24, 80).finish(SOON);
+    assert_eq!(code, Some(0), "{replayed}");
+    assert!(replayed.contains("one\r\n─ two") && replayed.contains("over after 0:0"), "{replayed:?}");
+    let mut local = Terminal::start(
+        env!("CARGO_BIN_EXE_drawbridge"),
+        &[&local[..], &["--speed".to_owned(), "0.1".to_owned()]].concat(),
+        24,
+        80,
+    );
+    local.expect("q leaves.", SOON);
+    // Paused, it waits for a key, which comes without Enter.
+    local.type_in(" q");
+    let (code, left) = local.finish(SOON);
+    assert!(code == Some(0) && left.contains("\u{1b}[?1049l"), "{left:?}");
     let without = bastion(&lab, "carol").run(&format!("replay {session}")).ended_with(1);
     assert!(without.err().contains("this needs a terminal"), "{without:?}");
     bastion(&lab, "alice").args(&["-tt"]).run(&format!("replay {session}")).ended_with(1);
