@@ -348,8 +348,9 @@ pub struct AsAnybody {
     #[arg(long, value_name = "SECTION.KEY=VALUE", global = true)]
     pub set: Vec<String>,
     /// Answer as this user would be answered over ssh, and not as the operator
+    // Its name is not `user`: questions have a filter of that name, and clap would take the two for one.
     #[arg(long = "as", value_name = "USER", global = true, value_parser = UserName::parse)]
-    pub user: Option<UserName>,
+    pub as_user: Option<UserName>,
     /// The address that the user comes from
     #[arg(long, value_name = "ADDR", global = true, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub from: IpAddr,
@@ -646,7 +647,7 @@ mod tests {
                 panic!("{line}")
             };
             assert_eq!(by.config().config, PathBuf::from("a.toml"), "{line}");
-            assert_eq!(by.user, UserName::parse("alice").ok(), "{line}");
+            assert_eq!(by.as_user, UserName::parse("alice").ok(), "{line}");
             assert_eq!(list.fitting.user, UserName::parse("bob").ok(), "{line}");
         }
         for line in ["drawbridge replay s-01 --speed 2x --seek 1:30", "drawbridge events --kind decision"] {

@@ -163,7 +163,7 @@ pub(super) async fn record(
     by: &AsAnybody,
     question: console::Question,
 ) -> Result<Answer, CliError> {
-    let asker = match &by.user {
+    let asker = match &by.as_user {
         None => Asker::Operator,
         Some(user) => {
             let directory = app::directory(config).map_err(CliError::Problems)?;

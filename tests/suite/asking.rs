@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 const POLICY: &str = r#"
 @id("work") @record("required") @watched("told")
-permit(principal in Group::"eng", action, resource) when { resource is Instance };
+permit(principal in Group::"eng", action in Action::"session", resource);
 
 @id("audit") permit(principal in Group::"audit", action == Action::"audit", resource);
 
@@ -193,7 +193,7 @@ fn a_session_is_ended_by_order_over_ssh_and_locally() {
 fn a_recorded_terminal_is_replayed_and_exported_for_asciinema() {
     let lab = lab();
     let mut terminal =
-        lab.client(Way::Direct, "web-1").terminal(&["printf 'one\\r\\n\\342\\224\\200 two\\n'"], 24, 80);
+        lab.client(Way::Direct, "web-1").terminal(&["printf 'one\\n\\342\\224\\200 two\\n'"], 24, 80);
     let seen = terminal.expect("two", SOON);
     let (_, rest) = terminal.finish(SOON);
     let seen = seen + &rest.replace("Connection to web-1 closed.", "");
@@ -211,6 +211,22 @@ fn a_recorded_terminal_is_replayed_and_exported_for_asciinema() {
     let (code, replayed) = bastion(&lab, "carol").terminal(&replay, 24, 80).finish(SOON);
     assert_eq!(code, Some(0), "{replayed}");
     assert!(replayed.contains("one\r\n─ two") && replayed.contains("The recording is over"), "{replayed:?}");
+    let config = lab.config_file().display().to_string();
+    let local = ["replay", &session, "--config", &config].map(str::to_owned);
+    let (code, replayed) = Terminal::start(env!("CARGO_BIN_EXE_drawbridge"), &local, 24, 80).finish(SOON);
+    assert_eq!(code, Some(0), "{replayed}");
+    assert!(replayed.contains("one\r\n─ two") && replayed.contains("over after 0:0"), "{replayed:?}");
+    let mut local = Terminal::start(
+        env!("CARGO_BIN_EXE_drawbridge"),
+        &[&local[..], &["--speed".to_owned(), "0.1".to_owned()]].concat(),
+        24,
+        80,
+    );
+    local.expect("q leaves.", SOON);
+    // Paused, it waits for a key, which comes without Enter.
+    local.type_in(" q");
+    let (code, left) = local.finish(SOON);
+    assert!(code == Some(0) && left.contains("\u{1b}[?1049l"), "{left:?}");
     let without = bastion(&lab, "carol").run(&format!("replay {session}")).ended_with(1);
     assert!(without.err().contains("this needs a terminal"), "{without:?}");
     bastion(&lab, "alice").args(&["-tt"]).run(&format!("replay {session}")).ended_with(1);

@@ -67,7 +67,7 @@ fn contradiction(args: &ExportArgs) -> Option<&'static str> {
         (Format::Jsonl | Format::Csv | Format::Ocsf, _) if args.channel.is_some() => {
             Some("--channel is for asciicast.")
         }
-        _ => None,
+        (Format::Asciicast, Some(_)) | (Format::Jsonl | Format::Csv | Format::Ocsf, _) => None,
     }
 }
 

@@ -175,7 +175,9 @@ async fn ask_on(desk: RecordDesk, line: &str, terminal: Option<Size>) -> Answere
         Command::Replay(args) => Question::Replay(args),
         Command::Events(args) => Question::Events(args),
         Command::Export(args) => Question::Export(args),
-        other => panic!("{other:?} is about something else"),
+        other @ (Command::Whoami(_) | Command::Targets(_) | Command::Explain(_) | Command::SshConfig(_)) => {
+            panic!("{other:?} is about something else")
+        }
     };
     let mut answer = desk.answer(question).await;
     let mut verdict = answer.verdict;

@@ -159,7 +159,9 @@ impl Past {
 
 /// What is said about the two terminals.
 pub(in super::super) fn size(columns: u32, rows: u32, own: Option<(u32, u32)>) -> String {
-    let smaller = own.filter(|(width, height)| *width < columns || *height < rows);
+    // Zero is a size that is not known (RFC 4254 §6.2).
+    let known = own.filter(|(width, height)| *width > 0 && *height > 0);
+    let smaller = known.filter(|(width, height)| *width < columns || *height < rows);
     match smaller {
         Some((width, height)) => format!(
             "That terminal has {columns}x{rows} characters and yours {width}x{height}: make yours larger, or lines will break elsewhere.\n"
