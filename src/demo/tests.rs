@@ -39,7 +39,7 @@ fn the_daemon_would_start_with(directory: &Path) {
     let users = IdentitySources { users_file: config.identity.users, ..IdentitySources::default() };
     assert_eq!(auth::Directory::load(&users).expect("sound users").users().count(), 1);
     let policy = Policy::load(&config.policy.files).expect("a sound policy");
-    assert_eq!((policy.rules().len(), policy.warnings()), (3, [].as_slice()));
+    assert_eq!((policy.rules().len(), policy.warnings()), (4, [].as_slice()));
 }
 
 #[tokio::test]
