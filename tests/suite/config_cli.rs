@@ -132,7 +132,7 @@ fn variables_and_flags_win_over_the_file() {
 
 #[test]
 fn an_audit_that_cannot_be_written_keeps_the_daemon_from_starting() {
-    let prepared = Lab::with().config("audit", "file", "\"/dev/full\"").prepare();
+    let prepared = Lab::with().config("audit", "journal", "\"/dev/full\"").prepare();
     let done = run(&prepared, &["serve"], &[]).failed();
     assert!(everything(&done).contains("/dev/full"), "{}", everything(&done));
 }

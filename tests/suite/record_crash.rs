@@ -25,7 +25,7 @@ fn last_time(shown: &str) -> Option<f64> {
     whole.lines().rev().find_map(|line| line.trim().strip_prefix('t')?.parse().ok())
 }
 
-/// So many recorded terminals, each of which has said something.
+/// So many recorded terminals, each of which has gone on for more than a second.
 fn terminals(lab: &Lab, many: u64) -> Vec<Running> {
     let start = |number: u64| {
         let way = Way::BOTH[usize::try_from(number % 2).expect("small")];
@@ -33,12 +33,23 @@ fn terminals(lab: &Lab, many: u64) -> Vec<Running> {
     };
     let mut running: Vec<Running> = (0..many).map(start).collect();
     running.iter_mut().for_each(|terminal| terminal.expect("\n"));
+    // The last one has gone on for longer than may be lost.
+    let last = running.last_mut().expect("at least one");
+    (0..15).for_each(|_| last.expect("\n"));
     running
 }
 
-/// The lines of a command that answers in JSON.
-fn json(lab: &Lab, words: &[&str]) -> Vec<Value> {
-    let answer = lab.ask(words).ended_with(0);
+/// The sessions that fit.
+fn sessions(lab: &Lab, words: &[&str]) -> Vec<Value> {
+    let answer = lab.ask(&[&["sessions", "list", "--json", "--limit", "100000"], words].concat());
+    let list: Value =
+        serde_json::from_str(&answer.out()).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+    list["sessions"].as_array().expect("a list").clone()
+}
+
+/// The events of a session.
+fn events(lab: &Lab, session: &str) -> Vec<Value> {
+    let answer = lab.ask(&["events", "--session", session, "--json"]).ended_with(0);
     answer.out().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
@@ -81,7 +92,7 @@ fn kill_9_in_the_middle_of_recorded_sessions_loses_nothing() {
             .filter_map(|terminal| last_time(&finish(terminal.take(), Vec::new(), SOON).out()))
             .collect();
         lab.serve_again();
-        let sessions = json(&lab, &["sessions", "list", "--json", "--limit", "100000"]);
+        let sessions = sessions(&lab, &[]);
         let expected = usize::try_from(many * (round + 1)).expect("small");
         assert_eq!(sessions.len(), expected, "every session that started is there, once");
         assert!(sessions.iter().all(|session| session["ending"].is_string()), "each has an ending");
@@ -90,7 +101,7 @@ fn kill_9_in_the_middle_of_recorded_sessions_loses_nothing() {
         let recent = sessions.iter().take(usize::try_from(many).expect("small"));
         let mut recorded: Vec<f64> = recent
             .map(|session| {
-                let events = json(&lab, &["events", "--session", text(session, "session"), "--json"]);
+                let events = events(&lab, text(session, "id"));
                 let started = events.iter().find(|event| event["event"] == "channel-started");
                 let recording = text(started.expect("a channel"), "recording").to_owned();
                 last_time(&shown_by(&lab, &recording)).expect("the recording plays")
@@ -131,9 +142,7 @@ fn a_database_that_goes_away_for_a_while_loses_and_doubles_nothing() {
     assert!(master.process.ended().is_none(), "no session was dropped");
     drop(terminals);
     drop(master);
-    wait_for("the end of all sessions", SOON, || {
-        json(&lab, &["sessions", "list", "--json", "--live"]).is_empty()
-    });
+    wait_for("the end of all sessions", SOON, || sessions(&lab, &["--live"]).is_empty());
     lab.daemon.signal(Signal::TERM);
     lab.daemon.wait(SOON);
     let rows = postgres.query("SELECT seq FROM events ORDER BY seq");
