@@ -31,8 +31,14 @@ fn terminals(lab: &Lab, many: u64) -> Vec<Running> {
         let way = Way::BOTH[usize::try_from(number % 2).expect("small")];
         lab.client(way, "web-1").args(&["-tt"]).start(&[CLOCK])
     };
-    let mut running: Vec<Running> = (0..many).map(start).collect();
-    running.iter_mut().for_each(|terminal| terminal.expect("\n"));
+    let mut running: Vec<Running> = Vec::new();
+    let numbers: Vec<u64> = (0..many).collect();
+    // A few at a time: more would wait longer for two processors than a login may take.
+    for some in numbers.chunks(8) {
+        let mut some: Vec<Running> = some.iter().copied().map(start).collect();
+        some.iter_mut().for_each(|terminal| terminal.expect("\n"));
+        running.append(&mut some);
+    }
     // The last one has gone on for longer than may be lost.
     let last = running.last_mut().expect("at least one");
     (0..15).for_each(|_| last.expect("\n"));

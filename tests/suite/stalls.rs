@@ -189,6 +189,11 @@ fn memory_comes_back_after_stalls() {
     wait_for("the connections to be closed", Duration::from_secs(20), || {
         lab.daemon.descriptors() <= descriptors + 4
     });
-    let grown = lab.daemon.memory_kib().saturating_sub(memory);
-    assert!(grown < GROWTH_MAX_KIB, "{grown} KiB stayed behind");
+    // An allocator gives back what is free when it is used again.
+    wait_for("the memory to come back", Duration::from_secs(30), || {
+        lab.client(Way::Direct, "web-1").run("true").ended_with(0);
+        let grown = lab.daemon.memory_kib().saturating_sub(memory);
+        println!("{grown} KiB stayed behind");
+        grown < GROWTH_MAX_KIB
+    });
 }

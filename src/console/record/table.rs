@@ -121,7 +121,9 @@ fn ending(row: &SessionRow, _: Timestamp) -> String {
 
 fn lasted(row: &SessionRow, now: Timestamp) -> String {
     let end = row.ended.unwrap_or(now);
-    friendly(Duration::try_from(end.duration_since(row.started)).unwrap_or_default())
+    let lasted = Duration::try_from(end.duration_since(row.started)).unwrap_or_default();
+    // In a narrow column.
+    if lasted.as_secs() == 0 { "<1s".to_owned() } else { friendly(lasted) }
 }
 
 fn what(row: &SessionRow, _: Timestamp) -> String {
