@@ -110,7 +110,8 @@ fn kill_9_in_the_middle_of_recorded_sessions_loses_nothing() {
                 let events = events(&lab, text(session, "id"));
                 let started = events.iter().find(|event| event["event"] == "channel-started");
                 let recording = text(started.expect("a channel"), "recording").to_owned();
-                last_time(&shown_by(&lab, &recording)).expect("the recording plays")
+                let shown = shown_by(&lab, &recording);
+                last_time(&shown).unwrap_or_else(|| panic!("{recording} plays {shown:?}; {events:#?}"))
             })
             .collect();
         let mut seen = seen;
