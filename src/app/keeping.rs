@@ -1,5 +1,6 @@
 //! Keeps the record while the daemon runs: the store follows the journal, heads are signed, orders are carried out; and what an earlier run left unfinished is brought to an end.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,7 +256,13 @@ impl Unfinished {
     async fn try_end(&self) -> Result<(), String> {
         self.log.in_store().await.map_err(|error| error.to_string())?;
         let sessions = self.store.unfinished(&self.node).await.map_err(|error| error.to_string())?;
-        for session in sessions.iter().filter(|session| !self.roster.has(session.row.id)) {
+        let gone: HashSet<SessionId> =
+            sessions.iter().map(|session| session.row.id).filter(|id| !self.roster.has(*id)).collect();
+        // One of this run may have ended in between: then its ending is on record, and in the store after this.
+        self.log.in_store().await.map_err(|error| error.to_string())?;
+        let sessions = self.store.unfinished(&self.node).await.map_err(|error| error.to_string())?;
+        let interrupted = || sessions.iter().filter(|session| gone.contains(&session.row.id));
+        for session in interrupted() {
             let connection = session.row.connection;
             for recording in self.recordings_of(session.row.id).await? {
                 self.record(recordings::told(&recording)).await?;
@@ -269,8 +276,8 @@ impl Unfinished {
             let event = Event::ConnectionInterrupted { last_seen: connection.last_seen };
             self.record(Entry::of_connection(connection.row.id, event)).await?;
         }
-        if !sessions.is_empty() {
-            tracing::warn!(sessions = sessions.len(), "sessions of an earlier run were interrupted");
+        if interrupted().next().is_some() {
+            tracing::warn!(sessions = interrupted().count(), "sessions of an earlier run were interrupted");
         }
         Ok(())
     }

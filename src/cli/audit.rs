@@ -1,4 +1,7 @@
 //! `drawbridge audit`: checks the record, and prints the key that signs it.
+//!
+//! What always holds: nothing is changed, and a finding is an exit code other than 0. What counts as one is
+//! `audit::verify`'s to say.
 
 mod keys;
 mod store;

@@ -1,4 +1,7 @@
 //! One sink at work: it follows the journal, delivers, keeps its position, and gives up what is too much.
+//!
+//! What always holds: lines go out in order, and the position is never ahead of what was delivered; one batch is in memory.
+//! What it does not do: know what a line looks like to its receiver, or wait for another sink.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! A session's events → its story, event by event: nothing is gathered but what the next sentence needs.
+//!
+//! What always holds: nothing that came from outside is said unescaped. What it does not do: ask whether the reader may know
+//! (`permission`), or find the session.
 
 use super::line::{Line, bytes};
 use super::when::friendly;

@@ -2,6 +2,8 @@
 //!
 //! What always holds here: a name is made of a parsed id and never of what somebody typed; a recording leaves the
 //! spool only once the vault has all of it; and one that cannot be moved holds up no other.
+//!
+//! What it does not do: read what is in a recording (`player`), or decide when one is old (`prune`).
 
 mod lock;
 mod remove;

@@ -2,6 +2,7 @@
 //!
 //! What a recorded program printed reaches the reader's terminal as it was: that is what a recording is. Everything
 //! else that is said here is plain text, and the terminal is put in order afterwards.
+//! What it does not do: find the recording, or ask whether its reader may see it.
 
 mod keys;
 mod pace;
