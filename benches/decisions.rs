@@ -213,6 +213,7 @@ fn target(number: u16, team: &str) -> Target {
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, 0, high, low)),
         private_dns: Some(format!("ip-10-0-{high}-{low}.eu-west-1.compute.internal")),
+        launch_time: None,
         port: 22,
         state: "running".to_owned(),
         tags: tags

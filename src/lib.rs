@@ -18,6 +18,7 @@ pub mod config;
 pub mod console;
 pub mod credential;
 pub mod demo;
+pub mod diagnose;
 pub mod domain;
 pub mod health;
 pub mod listener;

@@ -172,6 +172,7 @@ pub(crate) fn target(number: u16) -> Target {
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, second, third, low)),
         private_dns: None,
+        launch_time: None,
         port: 22,
         state: "running".to_owned(),
         tags,

@@ -15,6 +15,7 @@ use crate::aws::{
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::console::{Archive, Library};
+use crate::diagnose;
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
@@ -120,6 +121,8 @@ pub(super) async fn services(
         host_key,
         host_ca,
         archive: Some(archive),
+        surveyor: Arc::new(diagnose::Unasked),
+        diagnosis_patience: config.diagnosis.patience,
         address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),

@@ -269,7 +269,8 @@ impl From<&Action> for ActionFacts {
             | Action::Agent
             | Action::X11
             | Action::Watch
-            | Action::Kill => {}
+            | Action::Kill
+            | Action::Diagnose => {}
         }
         facts
     }

@@ -53,6 +53,7 @@ impl Extensions {
             | ActionKind::Tunnel
             | ActionKind::Watch
             | ActionKind::Kill
+            | ActionKind::Diagnose
             | ActionKind::Audit => true,
             ActionKind::LocalForward
             | ActionKind::RemoteForward

@@ -224,6 +224,7 @@ mod tests {
             "private_dns": "ip-10-0-0-1.eu-west-1.compute.internal",
             "port": 2222,
             "state": "running",
+            "launch_time": null,
             "tags": {
               "Name": "web-1",
               "drawbridge:port": "2222"

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use aws_sdk_ec2::types::{Instance, Reservation};
+use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use crate::domain::{InstanceId, Target};
@@ -70,6 +71,7 @@ fn target(place: &Place, port_rule: &PortRule, account: &str, instance: Instance
         platform: instance.platform_details.unwrap_or_default(),
         private_ip,
         private_dns: instance.private_dns_name.filter(|name| !name.is_empty()),
+        launch_time: instance.launch_time.and_then(|at| Timestamp::from_second(at.secs()).ok()),
         port,
         state: state.unwrap_or_default(),
         tags,

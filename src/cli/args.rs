@@ -462,6 +462,7 @@ impl Question {
             (ActionKind::X11, (None, None, None)) => Ok(Action::X11),
             (ActionKind::Watch, (None, None, None)) => Ok(Action::Watch),
             (ActionKind::Kill, (None, None, None)) => Ok(Action::Kill),
+            (ActionKind::Diagnose, (None, None, None)) => Ok(Action::Diagnose),
             (ActionKind::Exec, (Some(command), None, None)) => Ok(Action::Exec { command }),
             (ActionKind::Subsystem, (Some(name), None, None)) => Ok(Action::Subsystem { name }),
             (ActionKind::LocalForward, (None, Some((host, port)), None)) if port > 0 => {
@@ -499,7 +500,8 @@ fn particulars(kind: ActionKind) -> &'static str {
         | ActionKind::Agent
         | ActionKind::X11
         | ActionKind::Watch
-        | ActionKind::Kill => {
+        | ActionKind::Kill
+        | ActionKind::Diagnose => {
             "Only exec and subsystem take --command, only forwards and connect take --to, and only sockets take --path."
         }
     }

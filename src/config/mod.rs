@@ -39,7 +39,7 @@ pub use metrics::MetricsConfig;
 pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
 pub use server::{Data, LogConfig, LogFormat, Server};
 pub use sinks::{OtlpConfig, SinkConfig, SinkKind, SyslogAddress, SyslogConfig};
-pub use upstream::{AwsConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
+pub use upstream::{AwsConfig, DiagnosisConfig, HostKeyMode, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
 use self::origin::{Complaint, Origin, Placed, into_problems};
@@ -71,6 +71,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How AWS is reached.
     pub aws: AwsConfig,
+    /// Saying why a target cannot be reached.
+    pub diagnosis: DiagnosisConfig,
     /// This daemon among several.
     pub node: NodeConfig,
     /// The database.
@@ -154,6 +156,7 @@ impl Config {
             instance_connect: reader.section("instance_connect", InstanceConnectConfig::read),
             upstream: reader.section("upstream", UpstreamConfig::read),
             aws: reader.section("aws", AwsConfig::read),
+            diagnosis: reader.section("diagnosis", DiagnosisConfig::read),
             node: reader.section("node", NodeConfig::read),
             store: reader.section("store", |section| StoreConfig::read(section, &data.dir)),
             recording: reader.section("recording", |section| RecordingConfig::read(section, &data.dir)),

@@ -1,4 +1,4 @@
-//! `[upstream]`, `[instance_connect]` and `[aws]`: the way from drawbridge to a target.
+//! `[upstream]`, `[instance_connect]`, `[aws]` and `[diagnosis]`: the way from drawbridge to a target.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -100,6 +100,32 @@ impl AwsConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self { endpoint_url: section.parse("endpoint_url", endpoint_url) }
     }
+}
+
+/// `[diagnosis]`: saying why a target cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiagnosisConfig {
+    /// The instance that drawbridge runs on; none means that the metadata service is asked.
+    pub bastion_instance: Option<InstanceId>,
+    /// The most time that a person whose connection has failed waits for the cause.
+    pub patience: Duration,
+}
+
+impl DiagnosisConfig {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            bastion_instance: section.parse("bastion_instance", instance_id),
+            patience: section.duration("patience", 2 * SECOND, Duration::ZERO..=MINUTE),
+        }
+    }
+}
+
+fn instance_id(value: &Value) -> Result<InstanceId, Complaint> {
+    let text = text(value)?;
+    InstanceId::parse(text).ok_or_else(|| {
+        Complaint::new(format!("{} is not an instance id", quoted(text)))
+            .hint("write an id such as \"i-0123456789abcdef0\"")
+    })
 }
 
 /// EC2: a tag's key has 1 to 128 characters.

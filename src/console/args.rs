@@ -193,6 +193,7 @@ impl ExplainArgs {
             ActionKind::X11 => plain(Action::X11),
             ActionKind::Watch => plain(Action::Watch),
             ActionKind::Kill => plain(Action::Kill),
+            ActionKind::Diagnose => plain(Action::Diagnose),
             ActionKind::Exec => Ok(Action::Exec {
                 command: text(&self.command, "exec needs --command with the command line.")?,
             }),

@@ -76,7 +76,8 @@ fn named(action: &Action) -> String {
         | Action::Agent
         | Action::X11
         | Action::Watch
-        | Action::Kill => kind.to_string(),
+        | Action::Kill
+        | Action::Diagnose => kind.to_string(),
     }
 }
 

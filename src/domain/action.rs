@@ -56,6 +56,8 @@ pub enum Action {
     Watch,
     /// End somebody's session there.
     Kill,
+    /// Be told why the machine cannot be reached: what AWS knows of it and of the network between.
+    Diagnose,
 }
 
 /// An action without its particulars: what policies name.
@@ -91,6 +93,8 @@ pub enum ActionKind {
     Watch,
     /// End somebody's session.
     Kill,
+    /// Be told why a machine cannot be reached.
+    Diagnose,
     /// Read the record. It has no [`Action`] either, because it is about the bastion and no machine.
     Audit,
 }
@@ -112,8 +116,8 @@ impl ActionKind {
         Self::Connect,
     ];
 
-    /// What concerns other people's sessions. Whoever may do that cannot reach a machine by it.
-    pub const OVERSIGHT: [Self; 3] = [Self::Watch, Self::Kill, Self::Audit];
+    /// What concerns other people's sessions, and machines from outside. Whoever may do that cannot reach a machine by it.
+    pub const OVERSIGHT: [Self; 4] = [Self::Watch, Self::Kill, Self::Diagnose, Self::Audit];
 
     /// Every kind: work, then oversight.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
@@ -144,6 +148,7 @@ impl ActionKind {
             Self::Connect => "connect",
             Self::Watch => "watch",
             Self::Kill => "kill",
+            Self::Diagnose => "diagnose",
             Self::Audit => "audit",
         }
     }
@@ -179,6 +184,7 @@ impl Action {
             Self::X11 => ActionKind::X11,
             Self::Watch => ActionKind::Watch,
             Self::Kill => ActionKind::Kill,
+            Self::Diagnose => ActionKind::Diagnose,
         }
     }
 }

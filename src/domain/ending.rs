@@ -45,6 +45,10 @@ pub enum Ending {
     ShuttingDown,
     /// Somebody who may do so ended it (`drawbridge sessions kill`).
     Killed,
+    /// Policy does not permit it any longer: users, rules, revocations, tags or the time changed.
+    PermissionEnded,
+    /// The instance is another one than the permit was for, or is gone.
+    TargetReplaced,
     /// It was to be recorded, and the recording broke.
     RecordingFailed,
     /// The daemon ended before it could say how: it was killed, or its machine went down.
@@ -70,6 +74,8 @@ impl Ending {
             Self::AuditUnavailable => "audit-unavailable",
             Self::ShuttingDown => "shutting-down",
             Self::Killed => "killed",
+            Self::PermissionEnded => "permission-ended",
+            Self::TargetReplaced => "target-replaced",
             Self::RecordingFailed => "recording-failed",
             Self::Interrupted => "interrupted",
             Self::ProtocolError => "protocol-error",

@@ -6,6 +6,7 @@
 mod action;
 mod destination;
 mod ending;
+mod failure;
 mod identity;
 mod ids;
 mod node;
@@ -16,6 +17,7 @@ mod target;
 pub use action::{Action, ActionKind};
 pub use destination::Destination;
 pub use ending::{Ending, Exit};
+pub use failure::FailureClass;
 pub use identity::{AuthMethod, CertificateFacts, Fingerprint, Identity, NameError, UserName};
 pub use ids::{ChannelNumber, ConnectionId, RecordingId, SessionId};
 pub use node::NodeName;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::identity::{NameError, check_name};
@@ -174,6 +175,8 @@ pub struct Target {
     pub port: u16,
     /// `running`, `stopped`, … as EC2 names it.
     pub state: String,
+    /// When it was last started, where EC2 says so.
+    pub launch_time: Option<Timestamp>,
     /// All tags.
     pub tags: BTreeMap<String, String>,
 }

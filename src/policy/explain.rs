@@ -348,7 +348,8 @@ fn write_particulars(f: &mut fmt::Formatter<'_>, action: &Action) -> fmt::Result
         | Action::Agent
         | Action::X11
         | Action::Watch
-        | Action::Kill => Ok(()),
+        | Action::Kill
+        | Action::Diagnose => Ok(()),
     }
 }
 

@@ -242,7 +242,8 @@ fn context(
         | Action::Agent
         | Action::X11
         | Action::Watch
-        | Action::Kill => {}
+        | Action::Kill
+        | Action::Diagnose => {}
     }
     Context::from_pairs(pairs).map_err(FactsError::new)
 }
@@ -340,6 +341,7 @@ pub(super) fn plain_action(kind: ActionKind) -> Option<Action> {
         ActionKind::X11 => Action::X11,
         ActionKind::Watch => Action::Watch,
         ActionKind::Kill => Action::Kill,
+        ActionKind::Diagnose => Action::Diagnose,
         ActionKind::Connect | ActionKind::Audit => return None,
     })
 }

@@ -247,6 +247,8 @@ fn said_about(outcome: &Outcome) -> Option<&'static str> {
         Ending::ShuttingDown => Some(sentences::SHUTTING_DOWN),
         Ending::AuditUnavailable => Some(sentences::AUDIT_UNAVAILABLE),
         Ending::Killed => Some(sentences::KILLED),
+        Ending::PermissionEnded => Some(sentences::PERMISSION_ENDED),
+        Ending::TargetReplaced => Some(sentences::TARGET_REPLACED),
         Ending::RecordingFailed => Some(sentences::RECORDING_FAILED),
         Ending::TargetLeft
         | Ending::Interrupted

@@ -45,6 +45,7 @@ use crate::audit::Log;
 use crate::auth::Directory;
 use crate::clock::SharedClock;
 use crate::console::Archive;
+use crate::diagnose::Surveyor;
 use crate::domain::ServerAddress;
 use crate::policy::Policy;
 use crate::record::Recorders;
@@ -103,6 +104,10 @@ pub struct Services {
     pub host_ca: Arc<HostKey>,
     /// The record, for those who ask about it.
     pub archive: Option<Archive>,
+    /// What AWS says about why a target cannot be reached.
+    pub surveyor: Arc<dyn Surveyor>,
+    /// The most time that somebody whose connection has failed waits for the cause.
+    pub diagnosis_patience: Duration,
     /// How clients reach the bastion, where that is not the address they connect to.
     pub address: Option<ServerAddress>,
     /// How sessions behave.

@@ -51,6 +51,8 @@ pub(super) fn detail(ending: Ending) -> Option<&'static str> {
         Ending::Idle => Some(sentences::IDLE),
         Ending::ShuttingDown => Some(sentences::SHUTTING_DOWN),
         Ending::Killed => Some(sentences::KILLED),
+        Ending::PermissionEnded => Some(sentences::PERMISSION_ENDED),
+        Ending::TargetReplaced => Some(sentences::TARGET_REPLACED),
         Ending::RecordingFailed => Some(sentences::RECORDING_FAILED),
         Ending::Finished
         | Ending::Interrupted

@@ -65,7 +65,8 @@ impl<'l> Recorded<'l> {
                 | Action::Agent
                 | Action::X11
                 | Action::Watch
-                | Action::Kill => Program::Shell,
+                | Action::Kill
+                | Action::Diagnose => Program::Shell,
             },
             farewell: sentences::RECORDING_FAILED,
         };

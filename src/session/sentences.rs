@@ -8,6 +8,9 @@ pub(super) const AUDIT_UNAVAILABLE: &str = "drawbridge cannot write its audit tr
 pub(super) const STORE_UNAVAILABLE: &str = "drawbridge cannot reach the database that keeps its record, so no new session starts; what runs goes on. Please try again shortly, or tell your drawbridge operator.";
 pub(super) const KILLED: &str =
     "this session was ended by somebody who may do so; ask whoever runs drawbridge if you did not expect it.";
+pub(super) const PERMISSION_ENDED: &str =
+    "your permission for this session has ended; ask whoever manages your access if you still need it.";
+pub(super) const TARGET_REPLACED: &str = "the instance of this session was replaced or is gone, so the session has ended; connect again to reach the one that is there.";
 pub(super) const RECORDING_FAILED: &str = "this session has to be recorded, and that is not possible any more, so it has ended; please tell your drawbridge operator.";
 pub(super) const NOT_RECORDABLE: &str = "this has to be recorded, and it cannot be at the moment, so it was not started; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
@@ -79,6 +82,7 @@ pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> Strin
         ActionKind::Connect => "connect",
         ActionKind::Watch => "watch sessions",
         ActionKind::Kill => "end sessions",
+        ActionKind::Diagnose => "ask why it cannot be reached",
         ActionKind::Audit => "read the record",
     };
     format!(

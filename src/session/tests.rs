@@ -126,6 +126,8 @@ impl Bastion {
             host_key: Arc::new(HostKey::generate("host").expect("key")),
             host_ca: Arc::new(HostKey::generate("ca").expect("key")),
             archive: None,
+            surveyor: Arc::new(crate::diagnose::Unasked),
+            diagnosis_patience: Duration::from_secs(2),
             address: None,
             settings: Settings {
                 handshake_timeout: GRACE,

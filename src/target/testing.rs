@@ -26,6 +26,7 @@ pub(crate) fn target(name: &str, number: u8) -> Target {
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)),
         private_dns: Some(format!("ip-10-0-0-{number}.eu-west-1.compute.internal")),
+        launch_time: None,
         port: 22,
         state: "running".to_owned(),
         tags: BTreeMap::new(),

@@ -217,13 +217,15 @@ fn node(text: &str) -> Result<NodeName, &'static str> {
 }
 
 /// What sessions can end with.
-const ENDINGS: [Ending; 13] = [
+const ENDINGS: [Ending; 15] = [
     Ending::Finished,
     Ending::ClientLeft,
     Ending::TargetLeft,
     Ending::MaxSession,
     Ending::Idle,
     Ending::Killed,
+    Ending::PermissionEnded,
+    Ending::TargetReplaced,
     Ending::RecordingFailed,
     Ending::Interrupted,
     Ending::AuditUnavailable,

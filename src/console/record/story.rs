@@ -123,6 +123,8 @@ pub(super) fn why(label: &str) -> String {
         "audit-unavailable" => "the record could not be written",
         "recording-failed" => "the recording broke, and the policy requires one",
         "killed" => "somebody ordered it to end",
+        "permission-ended" => "the policy no longer permits it",
+        "target-replaced" => "the instance is another one now, or is gone",
         "interrupted" => "the bastion stopped in the middle",
         "shutting-down" => "the bastion was shutting down",
         "internal-fault" => "a fault of the bastion's own ended it",

@@ -73,7 +73,8 @@ fn of_action(action: &Action, wanted: Particular) -> Value<'_> {
         | Action::Agent
         | Action::X11
         | Action::Watch
-        | Action::Kill => Value::Missing,
+        | Action::Kill
+        | Action::Diagnose => Value::Missing,
     }
 }
 

@@ -185,6 +185,7 @@ fn doing(kind: ActionKind, raw: &RawCase) -> Result<Doing, String> {
         ActionKind::Tunnel => Action::Tunnel,
         ActionKind::Watch => Action::Watch,
         ActionKind::Kill => Action::Kill,
+        ActionKind::Diagnose => Action::Diagnose,
         ActionKind::Audit => return Ok(Doing::Audit),
         ActionKind::Agent => Action::Agent,
         ActionKind::X11 => Action::X11,

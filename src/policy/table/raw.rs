@@ -164,6 +164,7 @@ impl RawTarget {
             platform: or(self.platform, "Linux/UNIX"),
             private_ip: self.private_ip.unwrap_or(PRIVATE_IP_DEFAULT),
             private_dns: None,
+            launch_time: None,
             port: 22,
             state: or(self.state, "running"),
             tags,

@@ -57,6 +57,7 @@ pub(in crate::policy) fn target(name: &str, tags: &[(&str, &str)]) -> Arc<Target
         platform: "Linux/UNIX".to_owned(),
         private_ip: "10.0.0.10".parse().expect("an address"),
         private_dns: None,
+        launch_time: None,
         port: 22,
         state: "running".to_owned(),
         tags,

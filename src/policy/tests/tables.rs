@@ -106,7 +106,7 @@ auth_method = "password"
 expect = "permit"
 "#;
     assert_snapshot!(run(wrong).expect_err("problems"), @r#"
-    cases.toml:2: there is no action `dance`; the actions are shell, exec, sftp, subsystem, tunnel, local-forward, remote-forward, local-socket, remote-socket, agent, x11, connect, watch, kill, audit
+    cases.toml:2: there is no action `dance`; the actions are shell, exec, sftp, subsystem, tunnel, local-forward, remote-forward, local-socket, remote-socket, agent, x11, connect, watch, kill, diagnose, audit
     cases.toml:2: the groups of `carol` are not known; add groups = […] to the case, [] for none
     cases.toml:2: there is no auth_method `password`; it is publickey or certificate
     cases.toml:2: `web-1` is no instance id; it is `i-` and 17 hexadecimal digits

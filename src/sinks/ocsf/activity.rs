@@ -132,7 +132,8 @@ impl Activity {
 fn of_ending(record: &Record<'_>) -> Status {
     match record.text_of("ending") {
         Some(
-            "finished" | "client-left" | "target-left" | "max-session" | "idle" | "shutting-down" | "killed",
+            "finished" | "client-left" | "target-left" | "max-session" | "idle" | "shutting-down" | "killed"
+            | "permission-ended" | "target-replaced",
         ) => Status::Success,
         _other => Status::Failure,
     }
