@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::hashing::Hashers;
 use super::recorders::Program;
 use super::scp::ScpReader;
 use super::sftp::SftpReader;
@@ -94,10 +95,10 @@ follow! {
 
 impl Files {
     /// Follows a program that moves files in a way that is known here.
-    pub(super) fn of(program: Program<'_>) -> Option<Self> {
+    pub(super) fn of(program: Program<'_>, hashers: &Hashers) -> Option<Self> {
         let reader: Box<dyn Following> = match program {
-            Program::Sftp => Box::new(SftpReader::new()),
-            Program::Exec(line) => Box::new(ScpReader::from_command(line)?),
+            Program::Sftp => Box::new(SftpReader::beside(hashers)),
+            Program::Exec(line) => Box::new(ScpReader::from_command(line, hashers)?),
             Program::Shell | Program::Subsystem(_) => return None,
         };
         Some(Self::with(reader))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! relay ─Witness▶ Recorder ─Tape▶ station (a thread: asciicast, zstd, SHA-256) ─▶ spool ─▶ vault
-//!                    ├─ hashes of what went each way              player, Follow ◀─┘
+//!                    ├─ hashes of what went each way (threads)    player, Follow ◀─┘
 //!                    └─ file operations, from SFTP and scp as they go past
 //! ```
 //!
@@ -21,6 +21,7 @@ mod error;
 mod files;
 mod follow;
 mod frame;
+mod hashing;
 pub mod operation;
 pub mod player;
 mod recorder;
@@ -39,6 +40,7 @@ pub use cast::{Format, Origin};
 pub use error::RecordError;
 pub use files::{Following, Operations};
 pub use follow::Follow;
+pub use hashing::Hashers;
 pub use recorder::{Finished, FinishedRecording, Recorder, SumFacts};
 pub use recorders::{Program, Recorders, Settings, Subject, Terminal};
 pub use spool::{Salvaged, Spool};

@@ -1,15 +1,13 @@
 //! What is recorded of one channel: the witness of its relay.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use aws_lc_rs::digest::{Context, SHA256};
 
 use super::cast::Format;
 use super::error::RecordError;
 use super::files::{Files, Operations};
+use super::hashing::{Hashers, Sum};
 use super::recorders::{Program, Subject};
-use super::spool::digest;
 use super::tape::{Kind, Tape};
 use crate::credential::BoxFuture;
 use crate::domain::{Ending, RecordMode, RecordingId};
@@ -84,11 +82,11 @@ pub struct FinishedRecording {
 }
 
 impl Recorder {
-    pub(super) fn new(parts: Parts, subject: &Subject<'_>) -> Self {
+    pub(super) fn new(parts: Parts, subject: &Subject<'_>, hashers: &Hashers) -> Self {
         let Parts { mode, keyboard, recording, failure } = parts;
         let plain = mode != RecordMode::Off && subject.terminal.is_none();
-        let files = plain.then(|| Files::of(subject.program)).flatten().map(Arc::new);
-        let sums = (plain && subject.program != Program::Sftp).then(Sums::default);
+        let files = plain.then(|| Files::of(subject.program, hashers)).flatten().map(Arc::new);
+        let sums = (plain && subject.program != Program::Sftp).then(|| Sums::new(hashers));
         let output_left = AtomicUsize::new(OUTPUT_KEPT);
         let farewell = subject.farewell;
         Self {
@@ -207,7 +205,7 @@ impl Recorder {
 impl Witness for Recorder {
     fn to_target(&self, data: &[u8]) {
         if let Some(sums) = &self.sums {
-            sums.to_target.add(data);
+            lock(&sums.to_target).add(data);
         }
         if let Some(files) = &self.files {
             files.to_target(data);
@@ -219,7 +217,7 @@ impl Witness for Recorder {
 
     fn to_client(&self, data: &[u8]) {
         if let Some(sums) = &self.sums {
-            sums.to_client.add(data);
+            lock(&sums.to_client).add(data);
         }
         if let Some(files) = &self.files {
             files.to_client(data);
@@ -229,7 +227,7 @@ impl Witness for Recorder {
 
     fn stderr_to_client(&self, data: &[u8]) {
         if let Some(sums) = &self.sums {
-            sums.stderr.add(data);
+            lock(&sums.stderr).add(data);
         }
         self.output(Kind::Error, data);
     }
@@ -301,53 +299,34 @@ impl Drop for Recorder {
 }
 
 /// The hashes of what went through.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sums {
-    to_target: Sum,
-    to_client: Sum,
-    stderr: Sum,
+    to_target: Mutex<Sum>,
+    to_client: Mutex<Sum>,
+    stderr: Mutex<Sum>,
 }
 
 impl Sums {
+    fn new(hashers: &Hashers) -> Self {
+        let sum = || Mutex::new(Sum::new(hashers));
+        Self { to_target: sum(), to_client: sum(), stderr: sum() }
+    }
+
     fn facts(&self) -> SumFacts {
+        let value = |sum: &Mutex<Sum>| {
+            let mut sum = lock(sum);
+            (sum.value(), sum.bytes())
+        };
+        let (stderr, bytes_stderr) = value(&self.stderr);
         SumFacts {
-            to_target: self.to_target.value(),
-            to_client: self.to_client.value(),
-            stderr: self.stderr.value(),
-            bytes_stderr: self.stderr.bytes.load(Ordering::Relaxed),
+            to_target: value(&self.to_target).0,
+            to_client: value(&self.to_client).0,
+            stderr,
+            bytes_stderr,
         }
     }
 }
 
-/// A hash that grows.
-struct Sum {
-    context: Mutex<Context>,
-    bytes: AtomicU64,
-}
-
-impl std::fmt::Debug for Sum {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sum").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-impl Default for Sum {
-    fn default() -> Self {
-        Self { context: Mutex::new(Context::new(&SHA256)), bytes: AtomicU64::new(0) }
-    }
-}
-
-impl Sum {
-    fn lock(&self) -> MutexGuard<'_, Context> {
-        self.context.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, data: &[u8]) {
-        self.lock().update(data);
-        self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-    }
-
-    fn value(&self) -> [u8; 32] {
-        digest(self.lock().clone())
-    }
+fn lock(sum: &Mutex<Sum>) -> MutexGuard<'_, Sum> {
+    sum.lock().unwrap_or_else(PoisonError::into_inner)
 }

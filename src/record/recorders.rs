@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::cast::{Environment, Format, HeaderLine, Origin};
 use super::error::RecordError;
 use super::frame::Press;
+use super::hashing::Hashers;
 use super::recorder::{Parts, Recorder};
 use super::spool::{Spool, SpoolFile};
 use super::station::{self, Station};
@@ -91,6 +92,7 @@ struct Inner {
     stations: Vec<Arc<Station>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicUsize,
+    hashers: Hashers,
     /// A recording is whole.
     finished: Arc<Notify>,
 }
@@ -120,6 +122,7 @@ impl Recorders {
             stations,
             threads: Mutex::new(threads),
             next: AtomicUsize::new(0),
+            hashers: Hashers::start()?,
             finished,
         })))
     }
@@ -134,6 +137,7 @@ impl Recorders {
             stations: Vec::new(),
             threads: Mutex::default(),
             next: AtomicUsize::new(0),
+            hashers: Hashers::default(),
             finished: Arc::default(),
         }))
     }
@@ -178,7 +182,7 @@ impl Recorders {
                 Err(error) => parts.failure = Some(Arc::new(error)),
             }
         }
-        Ok(Recorder::new(parts, subject))
+        Ok(Recorder::new(parts, subject, &self.0.hashers))
     }
 
     async fn tape(

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
+use super::super::hashing::{Hashers, Sum};
 use super::super::operation::{FileOperation, FileResult, Sha256, said};
 use super::super::told::Told;
 use super::command::Command;
@@ -31,7 +30,7 @@ struct Passing {
     operation: FileOperation,
     left: u64,
     passed: u64,
-    hash: Context,
+    sum: Sum,
 }
 
 impl std::fmt::Debug for Passing {
@@ -44,8 +43,8 @@ impl std::fmt::Debug for Passing {
 }
 
 impl Passing {
-    fn finish(self) -> FileOperation {
-        let (hash, sequential) = (Some(Sha256::finish(self.hash)), Some(true));
+    fn finish(mut self) -> FileOperation {
+        let (hash, sequential) = (Some(Sha256::new(self.sum.value())), Some(true));
         FileOperation { bytes: Some(self.passed), from: Some(0), sha256: hash, sequential, ..self.operation }
     }
 }
@@ -82,10 +81,11 @@ pub(super) struct Dialogue {
     due: VecDeque<Due>,
     told: Told,
     track: Track,
+    hashers: Hashers,
 }
 
 impl Dialogue {
-    pub(super) fn new(command: Command) -> Self {
+    pub(super) fn new(command: Command, hashers: &Hashers) -> Self {
         Self {
             upload: command.upload,
             place: Place::new(command),
@@ -96,6 +96,7 @@ impl Dialogue {
             due: VecDeque::from([Due::Nothing]),
             told: Told::new(FileProtocol::Scp),
             track: Track::Kept,
+            hashers: hashers.clone(),
         }
     }
 
@@ -212,8 +213,8 @@ impl Dialogue {
             Line::File { mode, size, name } => {
                 let act = if self.upload { FileAct::Write } else { FileAct::Read };
                 let operation = self.operation(act, name, *mode);
-                let hash = Context::new(&SHA256);
-                let passing = Passing { operation, left: *size, passed: 0, hash };
+                let sum = Sum::new(&self.hashers);
+                let passing = Passing { operation, left: *size, passed: 0, sum };
                 self.sending = Sending::Data(Box::new(passing));
                 self.expect(Due::Announced);
             }
@@ -352,7 +353,7 @@ impl Passing {
     fn take<'d>(&mut self, data: &'d [u8]) -> &'d [u8] {
         let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(data.len());
         let (part, rest) = data.split_at(count);
-        self.hash.update(part);
+        self.sum.add(part);
         self.left = self.left.saturating_sub(part.len() as u64);
         self.passed = self.passed.saturating_add(part.len() as u64);
         rest

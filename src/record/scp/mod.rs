@@ -13,6 +13,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use super::hashing::Hashers;
 use super::operation::FileOperation;
 use command::Command;
 use dialogue::Dialogue;
@@ -25,11 +26,12 @@ pub struct ScpReader {
 }
 
 impl ScpReader {
-    /// For a channel that runs this command, where that is `scp` as the far end of a copy and nothing else.
+    /// For a channel that runs this command, where that is `scp` as the far end of a copy and nothing else; long files
+    /// are hashed by `hashers`.
     #[must_use]
-    pub fn from_command(line: &[u8]) -> Option<Self> {
+    pub fn from_command(line: &[u8], hashers: &Hashers) -> Option<Self> {
         let command = Command::read(line)?;
-        Some(Self { upload: command.upload, talk: Dialogue::new(command) })
+        Some(Self { upload: command.upload, talk: Dialogue::new(command, hashers) })
     }
 
     /// The client said that. It must be seen here before any answer to it is.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::audit::FileAct;
+use crate::record::hashing::Hashers;
 use crate::record::operation::{FileResult, Sha256};
 
 fn all(reader: &mut ScpReader) -> Vec<FileOperation> {
@@ -11,7 +12,7 @@ fn all(reader: &mut ScpReader) -> Vec<FileOperation> {
 }
 
 fn reader(command: &str) -> ScpReader {
-    ScpReader::from_command(command.as_bytes()).expect("a copy")
+    ScpReader::from_command(command.as_bytes(), &Hashers::default()).expect("a copy")
 }
 
 /// What is said, in turns: `>` by the sending end, `<` by the taking one.

@@ -1,5 +1,6 @@
 //! What the two ends have asked and agreed on; the requests.
 
+use super::super::hashing::Hashers;
 use super::super::operation::{FileOperation, FileResult};
 use super::super::told::Told;
 use super::fields::Fields;
@@ -76,13 +77,13 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(hashers: &Hashers) -> Self {
         Self {
             version: None,
             proposed: None,
             agreed: false,
             outstanding: Outstanding::default(),
-            files: Files::new(),
+            files: Files::new(hashers),
             told: Told::new(FileProtocol::Sftp),
             upload: None,
             download: None,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::hashing::Hashers;
 use super::super::operation::{FileOperation, FileResult, PathName};
 use super::super::told::Told;
 use super::outstanding::{PieceOf, TooMany};
@@ -72,8 +73,8 @@ struct Answered {
 }
 
 impl Answered {
-    fn new(appends: bool) -> Self {
-        Self { transfer: Transfer::new(appends), open: 0, bytes: 0, failure: None, doubtful: false }
+    fn new(appends: bool, hashers: &Hashers) -> Self {
+        Self { transfer: Transfer::new(appends, hashers), open: 0, bytes: 0, failure: None, doubtful: false }
     }
 }
 
@@ -94,11 +95,20 @@ pub(super) struct Files {
     next: u64,
     names: usize,
     room: Room,
+    hashers: Hashers,
 }
 
 impl Files {
-    pub(super) fn new() -> Self {
-        Self { by_handle: HashMap::new(), open: HashMap::new(), next: 0, names: 0, room: Room::new() }
+    pub(super) fn new(hashers: &Hashers) -> Self {
+        let hashers = hashers.clone();
+        Self {
+            by_handle: HashMap::new(),
+            open: HashMap::new(),
+            next: 0,
+            names: 0,
+            room: Room::new(),
+            hashers,
+        }
     }
 
     /// The target gave this handle. The slot that had it, if any, is returned too: the target has closed it.
@@ -136,7 +146,7 @@ impl Files {
         let file = self.open.get_mut(&slot)?;
         let appends = write && file.opened.appends;
         let way = if write { &mut file.write } else { &mut file.read };
-        let answered = way.get_or_insert_with(|| Box::new(Answered::new(appends)));
+        let answered = way.get_or_insert_with(|| Box::new(Answered::new(appends, &self.hashers)));
         Some((answered, &mut self.room))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What always holds here:
 //! - The reader only looks. It holds nothing up, and whatever the two ends say, it neither fails nor panics.
-//! - Data are hashed where they pass; only pieces that come before their turn are copied, within bounds.
+//! - Data are hashed in the order of their offsets as they pass; only pieces that come before their turn are copied, within bounds.
 //! - Memory is bounded: by the bytes of names, by the number of things that are open or asked for, and by
 //!   what may be kept ahead of its turn. Beyond those bounds the reader says that it can follow no further,
 //!   once, and is quiet from then on.
@@ -26,6 +26,7 @@ mod request;
 mod tests;
 mod transfer;
 
+use super::hashing::Hashers;
 use super::operation::FileOperation;
 use conversation::Conversation;
 use packets::{Packets, Piece, Way};
@@ -42,10 +43,16 @@ impl SftpReader {
     /// For a channel on which nothing was said yet.
     #[must_use]
     pub fn new() -> Self {
+        Self::beside(&Hashers::default())
+    }
+
+    /// The same; long transfers are hashed by these.
+    #[must_use]
+    pub fn beside(hashers: &Hashers) -> Self {
         Self {
             requests: Packets::new(Way::ToTarget),
             replies: Packets::new(Way::ToClient),
-            talk: Conversation::new(),
+            talk: Conversation::new(hashers),
         }
     }
 

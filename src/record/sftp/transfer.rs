@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{Context, SHA256};
-
+use super::super::hashing::{Hashers, Sum};
 use super::super::operation::Sha256;
 
 /// The most bytes that one transfer keeps of pieces that come before their turn: what a client sends that
@@ -65,7 +64,7 @@ pub(super) struct Moved {
 /// bounds. While nothing has come for offset 0, the first piece may not be the first of the file, so the
 /// beginning is settled only when the window is full: a transfer that goes on at an offset begins there.
 pub(super) struct Transfer {
-    hash: Context,
+    sum: Sum,
     lane: Lane,
     /// Where the next byte belongs, once the beginning is settled.
     next: Option<u64>,
@@ -89,9 +88,9 @@ impl std::fmt::Debug for Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(appends: bool) -> Self {
+    pub(super) fn new(appends: bool, hashers: &Hashers) -> Self {
         Self {
-            hash: Context::new(&SHA256),
+            sum: Sum::new(hashers),
             lane: Lane::Pass,
             next: appends.then_some(0),
             length: 0,
@@ -163,7 +162,7 @@ impl Transfer {
         let whole = !self.broken && self.ahead.is_empty();
         self.let_go(room);
         let from = if self.appends { None } else { self.lowest };
-        let hashed = whole.then(|| (self.length, Sha256::finish(self.hash)));
+        let hashed = whole.then(|| (self.length, Sha256::new(self.sum.value())));
         Moved { from, hashed }
     }
 
@@ -172,7 +171,7 @@ impl Transfer {
     }
 
     fn hash_on(&mut self, data: &[u8]) {
-        self.hash.update(data);
+        self.sum.add(data);
         let count = data.len() as u64;
         self.length = self.length.saturating_add(count);
         self.next = self.next.map(|next| next.saturating_add(count));
@@ -233,7 +232,7 @@ mod tests {
 
     fn moved(appends: bool, file: &[u8], pieces: &[(usize, usize)]) -> Moved {
         let mut room = Room::new();
-        let mut transfer = Transfer::new(appends);
+        let mut transfer = Transfer::new(appends, &Hashers::default());
         for &(offset, length) in pieces {
             transfer.begin(offset as u64, u32::try_from(length).expect("short"), &mut room);
             file[offset..offset + length].chunks(1000).for_each(|data| transfer.pass(data));
