@@ -2,7 +2,8 @@
 //!
 //! What is added is gathered into pieces, and whole pieces are handed to a thread. Whoever needs room or the value does
 //! what is left to do on the spot: nobody waits for a thread longer than for the piece that it is at, and where all
-//! threads are busy a connection hashes by itself.
+//! threads are busy a connection hashes by itself. A thread that has a piece may have lost its core to somebody, so it
+//! is waited for only where there is no room for more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,9 +18,11 @@ use super::spool::digest;
 /// More threads than this only take time from connections.
 const THREADS_MAX: usize = 4;
 /// The bytes of a piece.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 128 * 1024;
 /// The pieces of one sum that wait for a thread, at most.
-const PIECES_MAX: usize = 4;
+const PIECES_MAX: usize = 16;
+/// From so many on, whoever adds takes one in by itself, unless a thread is at it.
+const PIECES_MANY: usize = 8;
 /// The sums that wait for a thread, at most.
 const SUMS_MAX: usize = 1024;
 
@@ -137,7 +140,17 @@ impl Shared {
     /// Takes in the oldest piece; false where none waits.
     fn take_in_one(&self) -> bool {
         // Held before the piece is taken: two takers could else change places.
-        let mut hash = lock(&self.hash);
+        self.take_in(lock(&self.hash))
+    }
+
+    /// The same, unless somebody is at it.
+    fn take_in_one_if_idle(&self) {
+        if let Ok(hash) = self.hash.try_lock() {
+            self.take_in(hash);
+        }
+    }
+
+    fn take_in(&self, mut hash: MutexGuard<'_, Context>) -> bool {
         let Some(mut piece) = lock(&self.pieces).waiting.pop_front() else { return false };
         hash.update(&piece);
         drop(hash);
@@ -207,8 +220,11 @@ impl Sum {
     }
 
     fn hand_over(&mut self) {
-        while lock(&self.shared.pieces).waiting.len() >= PIECES_MAX {
+        let waiting = lock(&self.shared.pieces).waiting.len();
+        if waiting >= PIECES_MAX {
             self.shared.take_in_one();
+        } else if waiting >= PIECES_MANY {
+            self.shared.take_in_one_if_idle();
         }
         let mut pieces = lock(&self.shared.pieces);
         let spare = pieces.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE));
