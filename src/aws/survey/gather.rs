@@ -42,6 +42,7 @@ impl Survey {
             let reason = GapReason::Failed(format!("the config has no account and region {place}"));
             return Facts::unknown(Arc::clone(target), &Gap::new("", reason));
         };
+        let asked_at = Some(self.clock.now());
         let status = lane.status(&target.id);
         let image = (!target.image.is_empty()).then(|| lane.image(&target.image));
         let (near, far) =
@@ -58,6 +59,7 @@ impl Survey {
         };
         Facts {
             target: Arc::clone(target),
+            asked_at,
             instance: match far.instance {
                 Ok(instance) => Known::As(instance.facts.clone()),
                 Err(gap) => Known::Not(gap),
