@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -26,12 +27,22 @@ const QUESTIONS_MAX: usize = 256;
 /// What a question came to.
 pub(super) type Outcome<A> = Result<Arc<A>, Gap>;
 
+/// What calls are made with.
+#[derive(Debug, Clone)]
+pub(super) struct Desk {
+    clock: SharedClock,
+    /// Calls that may be under way at a time.
+    turns: Arc<Semaphore>,
+    /// Where calls run. Reading a large answer takes milliseconds, for which the keystrokes on a session's own thread
+    /// would have to wait. None: where they are asked for.
+    runtime: Option<Handle>,
+}
+
 /// The questions of one kind to one account and region.
 pub(super) struct Asked<Q, A> {
     permission: &'static str,
     keeping: Keeping,
-    clock: SharedClock,
-    turns: Arc<Semaphore>,
+    desk: Desk,
     memory: Arc<Mutex<Memory<Q, A>>>,
 }
 
@@ -62,26 +73,28 @@ pub(super) struct Answer<A> {
     outcome: watch::Receiver<Option<Outcome<A>>>,
 }
 
+impl Desk {
+    /// Calls run on the runtime that this is called in.
+    pub(super) fn new(turns: usize, clock: &SharedClock) -> Self {
+        let turns = Arc::new(Semaphore::new(turns));
+        Self { clock: Arc::clone(clock), turns, runtime: Handle::try_current().ok() }
+    }
+
+    /// The same with turns of its own.
+    pub(super) fn another(&self, turns: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(turns)), ..self.clone() }
+    }
+}
+
 impl<Q, A> Asked<Q, A>
 where
     Q: Clone + Eq + Hash + Send + 'static,
     A: Send + Sync + 'static,
 {
-    /// Nothing asked yet. `turns` are the calls that may be under way at a time.
-    pub(super) fn new(
-        permission: &'static str,
-        keeping: Keeping,
-        turns: &Arc<Semaphore>,
-        clock: &SharedClock,
-    ) -> Self {
+    /// Nothing asked yet.
+    pub(super) fn new(permission: &'static str, keeping: Keeping, desk: &Desk) -> Self {
         let memory = Memory { entries: HashMap::new(), denied: None };
-        Self {
-            permission,
-            keeping,
-            clock: Arc::clone(clock),
-            turns: Arc::clone(turns),
-            memory: Arc::new(Mutex::new(memory)),
-        }
+        Self { permission, keeping, desk: desk.clone(), memory: Arc::new(Mutex::new(memory)) }
     }
 
     /// The answer to a question. `call` is begun only where the last minute has none; it runs to its end by itself.
@@ -89,7 +102,7 @@ where
     where
         F: Future<Output = Result<A, Gap>> + Send + 'static,
     {
-        let now = self.clock.now();
+        let now = self.desk.clock.now();
         let mut memory = lock(&self.memory);
         if let Some(entry) = memory.entries.get(question).filter(|entry| entry.holds(now, self.keeping)) {
             return entry.answer.clone();
@@ -113,14 +126,13 @@ where
     where
         F: Future<Output = Result<A, Gap>> + Send + 'static,
     {
-        let (turns, memory) = (Arc::clone(&self.turns), Arc::clone(&self.memory));
+        let (turns, memory) = (Arc::clone(&self.desk.turns), Arc::clone(&self.memory));
         let (permission, keeping) = (self.permission, self.keeping);
         let in_turn = async move {
             let _turn = turns.acquire_owned().await;
             call.await
         };
-        // A task of its own: the answer is wanted by who asks next, however long this one waits.
-        tokio::spawn(async move {
+        let to_the_end = async move {
             let outcome = timeout(CALL_MAX, in_turn)
                 .await
                 .unwrap_or_else(|_| Err(Gap::new(permission, GapReason::Timeout)));
@@ -131,7 +143,12 @@ where
                 lock(&memory).denied = Some((asked_at, gap.clone()));
             }
             tell.send_replace(Some(outcome.map(Arc::new)));
-        });
+        };
+        // A task of its own: the answer is wanted by who asks next, however long this one waits.
+        match &self.desk.runtime {
+            Some(runtime) => drop(runtime.spawn(to_the_end)),
+            None => drop(tokio::spawn(to_the_end)),
+        }
     }
 }
 
@@ -229,7 +246,7 @@ mod tests {
         fn keeping(keeping: Keeping) -> Self {
             let clock = HandSetClock::at("2026-11-22T10:00:00Z");
             let shared: SharedClock = Arc::clone(&clock) as SharedClock;
-            let asked = Asked::new("ec2:DescribeVpcs", keeping, &Arc::new(Semaphore::new(4)), &shared);
+            let asked = Asked::new("ec2:DescribeVpcs", keeping, &Desk::new(4, &shared));
             Self { clock, asked, calls: Arc::default() }
         }
 

@@ -7,14 +7,12 @@ use std::time::Duration;
 use aws_config::imds;
 use aws_config::provider_config::ProviderConfig;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::asked::{Asked, Keeping};
+use super::asked::{Asked, Desk, Keeping};
 use super::reading::text;
 use crate::aws::access::direct_http_client;
-use crate::clock::SharedClock;
 use crate::diagnose::{Gap, GapReason};
 use crate::domain::InstanceId;
 
@@ -41,14 +39,14 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(configured: Option<InstanceId>, clock: &SharedClock) -> Self {
-        let documents = Asked::new("", Keeping::Good, &Arc::new(Semaphore::new(1)), clock);
+    pub(super) fn new(configured: Option<InstanceId>, desk: &Desk) -> Self {
+        let documents = Asked::new("", Keeping::Good, &desk.another(1));
         Self { configured, endpoint: None, documents }
     }
 
     #[cfg(test)]
-    pub(super) fn at(endpoint: &str, clock: &SharedClock) -> Self {
-        Self { endpoint: Some(endpoint.to_owned()), ..Self::new(None, clock) }
+    pub(super) fn at(endpoint: &str, desk: &Desk) -> Self {
+        Self { endpoint: Some(endpoint.to_owned()), ..Self::new(None, desk) }
     }
 
     pub(super) async fn by(&self, until: Instant) -> Result<Arc<Myself>, Gap> {

@@ -1,16 +1,14 @@
 //! The questions to one account and region.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 
-use super::asked::{Answer, Asked, Keeping};
+use super::asked::{Answer, Asked, Desk, Keeping};
 use super::guards::{self, DESCRIBE_ACLS, DESCRIBE_RULES};
 use super::links::{self, DESCRIBE_PEERINGS, DESCRIBE_TRANSITS, GET_PREFIX_LIST};
 use super::machine::{
@@ -19,7 +17,6 @@ use super::machine::{
 use super::roads::{self, DESCRIBE_ROUTE_TABLES, DESCRIBE_VPCS, Spot};
 use super::skew::Skew;
 use crate::aws::access::PlaceClients;
-use crate::clock::SharedClock;
 use crate::diagnose::{Acl, Group, ImageFacts, Peering, RouteTable, Status, Transit};
 use crate::domain::InstanceId;
 use crate::target::Place;
@@ -51,23 +48,23 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(clients: &PlaceClients, skew: &Skew, clock: &SharedClock) -> Self {
-        let turns = &Arc::new(Semaphore::new(TURNS));
+    pub(super) fn new(clients: &PlaceClients, skew: &Skew, desk: &Desk) -> Self {
+        let desk = &desk.another(TURNS);
         let minute = Keeping::Minute;
         Self {
             place: clients.place.clone(),
             account: clients.role_account.clone(),
             client: without_retries(&clients.ec2, skew),
-            instances: Asked::new(DESCRIBE_INSTANCES, minute, turns, clock),
-            statuses: Asked::new(DESCRIBE_INSTANCE_STATUS, minute, turns, clock),
-            images: Asked::new(DESCRIBE_IMAGES, minute, turns, clock),
-            groups: Asked::new(DESCRIBE_RULES, minute, turns, clock),
-            acls: Asked::new(DESCRIBE_ACLS, minute, turns, clock),
-            vpcs: Asked::new(DESCRIBE_VPCS, minute, turns, clock),
-            route_tables: Asked::new(DESCRIBE_ROUTE_TABLES, minute, turns, clock),
-            prefix_lists: Asked::new(GET_PREFIX_LIST, Keeping::MinuteEach, turns, clock),
-            peerings: Asked::new(DESCRIBE_PEERINGS, minute, turns, clock),
-            transits: Asked::new(DESCRIBE_TRANSITS, minute, turns, clock),
+            instances: Asked::new(DESCRIBE_INSTANCES, minute, desk),
+            statuses: Asked::new(DESCRIBE_INSTANCE_STATUS, minute, desk),
+            images: Asked::new(DESCRIBE_IMAGES, minute, desk),
+            groups: Asked::new(DESCRIBE_RULES, minute, desk),
+            acls: Asked::new(DESCRIBE_ACLS, minute, desk),
+            vpcs: Asked::new(DESCRIBE_VPCS, minute, desk),
+            route_tables: Asked::new(DESCRIBE_ROUTE_TABLES, minute, desk),
+            prefix_lists: Asked::new(GET_PREFIX_LIST, Keeping::MinuteEach, desk),
+            peerings: Asked::new(DESCRIBE_PEERINGS, minute, desk),
+            transits: Asked::new(DESCRIBE_TRANSITS, minute, desk),
         }
     }
 

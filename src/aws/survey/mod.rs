@@ -45,6 +45,7 @@ use crate::clock::SharedClock;
 use crate::diagnose::{Facts, Surveyor};
 use crate::domain::{InstanceId, Target};
 use crate::target::Place;
+use asked::Desk;
 use identity::Identity;
 use lane::Lane;
 use skew::Skew;
@@ -67,11 +68,13 @@ pub struct Survey {
     /// Where the bastion was found.
     home: OnceLock<Arc<Lane>>,
     clock: SharedClock,
+    desk: Desk,
     skew: Skew,
 }
 
 impl Survey {
-    /// Asks in these places; `aws` is for the bastion itself, where it is in none of them. Makes no call.
+    /// Asks in these places; `aws` is for the bastion itself, where it is in none of them. Makes no call;
+    /// those that are made later run on the runtime that this is called in.
     #[must_use]
     pub fn new(
         places: &[PlaceClients],
@@ -79,23 +82,14 @@ impl Survey {
         settings: SurveySettings,
         clock: SharedClock,
     ) -> Self {
-        let identity = Identity::new(settings.bastion_instance, &clock);
-        Self::with_identity(places, aws, identity, clock)
-    }
-
-    fn with_identity(
-        places: &[PlaceClients],
-        aws: &AwsAccess,
-        identity: Identity,
-        clock: SharedClock,
-    ) -> Self {
-        let skew = Skew::new(&clock);
+        let (desk, skew) = (Desk::new(1, &clock), Skew::new(&clock));
+        let identity = Identity::new(settings.bastion_instance, &desk);
         let lanes = places
             .iter()
-            .map(|clients| (clients.place.clone(), Arc::new(Lane::new(clients, &skew, &clock))))
+            .map(|clients| (clients.place.clone(), Arc::new(Lane::new(clients, &skew, &desk))))
             .collect();
         let (own_lanes, home) = (Mutex::default(), OnceLock::new());
-        Self { lanes, own_lanes, aws: aws.clone(), identity, home, clock, skew }
+        Self { lanes, own_lanes, aws: aws.clone(), identity, home, clock, desk, skew }
     }
 
     /// Asks with the daemon's own credentials.
@@ -108,7 +102,7 @@ impl Survey {
         }
         let place = Place { account_alias: "(own)".to_owned(), region: region.to_owned() };
         let clients = self.aws.clients(place, None).await;
-        let lane = Arc::new(Lane::new(&clients, &self.skew, &self.clock));
+        let lane = Arc::new(Lane::new(&clients, &self.skew, &self.desk));
         // Who was faster has the answers.
         known(lock().entry(region.to_owned()).or_insert(lane))
     }

@@ -10,6 +10,8 @@ use super::network::{ACTIONS, Bench, gaps, is, permissions, sound};
 use crate::aws::testing::{Reply, Seen};
 use crate::diagnose::{Direction, GapReason, Known, Peer, Protocol, RouteVia};
 
+type Answer = fn(&Seen) -> Reply;
+
 fn permission_of(action: &str) -> String {
     format!("ec2:{action}")
 }
@@ -70,7 +72,7 @@ async fn each_answer_that_breaks_leaves_exactly_its_gap() {
         let whole = sound(seen).body;
         Reply::xml(200, whole[..whole.len() * 2 / 3].to_owned())
     };
-    let broken: [(&str, fn(&Seen) -> Reply, &str); 4] = [
+    let broken: [(&str, Answer, &str); 4] = [
         ("half a document", half, "the answer could not be understood"),
         ("HTML", |_| Reply::html(200, "<html><p>Sign in"), "the answer could not be understood"),
         ("500", |_| Reply::ec2_error(500, "InternalError"), "AWS reports a fault of its own"),

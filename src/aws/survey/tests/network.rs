@@ -62,8 +62,7 @@ impl Bench {
     /// The same whose bastion asks a metadata service.
     pub(super) async fn with_metadata_at(endpoint: &str) -> Self {
         let mut bench = Self::answering(sound).await;
-        let shared = Arc::clone(&bench.clock) as SharedClock;
-        bench.survey.identity = Identity::at(endpoint, &shared);
+        bench.survey.identity = Identity::at(endpoint, &bench.survey.desk);
         bench
     }
 
