@@ -30,7 +30,7 @@ use crate::session::{self, Services};
 use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
-pub use build::{directory, policy};
+pub use build::{directory, policy, surveyor};
 pub(crate) use build::{host_ca, inventory, store};
 use operating::Operating;
 use workers::Workers;

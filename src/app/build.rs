@@ -11,11 +11,12 @@ use super::recordings;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
     AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
+    Survey, SurveySettings,
 };
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::console::{Archive, Library};
-use crate::diagnose;
+use crate::diagnose::Surveyor;
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
@@ -107,6 +108,7 @@ pub(super) async fn services(
         library: Library::new(recorders.spool().cloned(), recordings::vault(config)?),
         node: config.node.name_or_host(),
     };
+    let surveyor = surveyor_of(config, aws, &places, &clock);
     let connector = Connector::new(injector, Arc::new(store), upstream_settings(config), Arc::clone(&clock));
     let services = Services {
         directory: Reloadable::new("users", directory),
@@ -121,7 +123,7 @@ pub(super) async fn services(
         host_key,
         host_ca,
         archive: Some(archive),
-        surveyor: Arc::new(diagnose::Unasked),
+        surveyor,
         diagnosis_patience: config.diagnosis.patience,
         address: config.server.address.clone(),
         settings: session_settings(config),
@@ -150,6 +152,22 @@ async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {
 pub(crate) async fn inventory(config: &Config, aws: &AwsAccess) -> Inventory {
     let clock: SharedClock = Arc::new(SystemClock);
     inventory_of(config, &places(config, aws).await, &clock)
+}
+
+/// Who gathers the facts of a diagnosis. Makes no call until it is asked to.
+pub async fn surveyor(config: &Config, aws: &AwsAccess) -> Arc<dyn Surveyor> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    surveyor_of(config, aws, &places(config, aws).await, &clock)
+}
+
+fn surveyor_of(
+    config: &Config,
+    aws: &AwsAccess,
+    places: &[PlaceClients],
+    clock: &SharedClock,
+) -> Arc<dyn Surveyor> {
+    let settings = SurveySettings { bastion_instance: config.diagnosis.bastion_instance.clone() };
+    Arc::new(Survey::new(places, aws, settings, Arc::clone(clock)))
 }
 
 fn inventory_of(config: &Config, places: &[PlaceClients], clock: &SharedClock) -> Inventory {

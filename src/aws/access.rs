@@ -44,6 +44,8 @@ pub struct AssumeRole {
 #[derive(Debug, Clone)]
 pub struct PlaceClients {
     pub(super) place: Place,
+    /// The number of the account, where a role tells it; none with the daemon's own credentials.
+    pub(super) role_account: Option<String>,
     pub(super) ec2: aws_sdk_ec2::Client,
     pub(super) instance_connect: aws_sdk_ec2instanceconnect::Client,
 }
@@ -80,6 +82,7 @@ impl AwsAccess {
         let whole = aws_sdk_ec2::config::Builder::from(&config).interceptor(WholeDocument).build();
         PlaceClients {
             place,
+            role_account: role.map(|role| account_of(&role.role_arn)),
             ec2: aws_sdk_ec2::Client::from_conf(whole),
             instance_connect: aws_sdk_ec2instanceconnect::Client::from_conf(once),
         }
@@ -108,6 +111,11 @@ impl PlaceClients {
     }
 }
 
+/// `arn:PARTITION:iam::ACCOUNT:role/NAME` has it in the fifth field (IAM User Guide, "IAM ARNs").
+fn account_of(role_arn: &str) -> String {
+    role_arn.split(':').nth(4).unwrap_or_default().to_owned()
+}
+
 fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -119,17 +127,21 @@ fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
         .retry_config(RetryConfig::standard())
         // Each place has its own; asking the environment for one would only delay the start.
         .region(Region::from_static("us-east-1"))
-        .http_client(http_client(endpoint_url));
+        .http_client(http_client(endpoint_url.is_none()));
     match endpoint_url {
         Some(url) => loader.endpoint_url(url),
         None => loader,
     }
 }
 
+/// What no proxy leads to: the metadata service.
+pub(super) fn direct_http_client() -> SharedHttpClient {
+    http_client(false)
+}
+
 /// One HTTP client, and with it one set of root certificates, for every place. A look-alike is
 /// reached directly: a proxy that the environment names leads to the real AWS.
-fn http_client(endpoint_url: Option<&str>) -> SharedHttpClient {
-    let proxied = endpoint_url.is_none();
+fn http_client(proxied: bool) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
         let proxy = if proxied { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
         let mut connector =

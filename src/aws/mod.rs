@@ -1,7 +1,7 @@
 //! AWS: the only room that names its SDK.
 //!
-//! [`Ec2Source`] implements the inventory's source, [`InstanceConnect`] implements the injector;
-//! both are handed clients that [`AwsAccess`] builds once per account and region.
+//! [`Ec2Source`] implements the inventory's source, [`InstanceConnect`] the injector, [`Survey`] the
+//! diagnosis's surveyor; all are handed clients that [`AwsAccess`] builds once per account and region.
 //!
 //! What always holds: every call is bounded in time; lists are paged; an answer that is not what
 //! was asked for (HTML from a proxy, half a document, silence) is a typed error and never a panic
@@ -16,12 +16,14 @@ mod images;
 mod instance_connect;
 mod instances;
 mod question;
+mod survey;
 mod whole_document;
 
 pub use access::{AssumeRole, AwsAccess, PlaceClients};
 pub use ec2::Ec2Source;
 pub use instance_connect::{InstanceConnect, InstanceConnectSettings};
 pub use instances::PortRule;
+pub use survey::{Survey, SurveySettings};
 
 #[cfg(test)]
 mod testing;
