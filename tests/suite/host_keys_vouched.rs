@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Builder, Finished, Instance, Lab, Prepared, Way, fingerprint, new_key, wait_for};
+use crate::support::{
+    Builder, Finished, Instance, Lab, Prepared, Way, fingerprint, new_key, new_key_of, wait_for,
+};
 
 const NAMES_OF_ITSELF: [&str; 2] = ["-n", "web-1"];
 
@@ -113,6 +115,31 @@ fn the_keys_of_new_instances_are_pinned_as_they_are_discovered() {
     let said = refused(&lab).err();
     assert!(said.contains("pinned as the console output said on"), "{said}");
     assert!(said.contains("was not started again since and has the same image"), "{said}");
+}
+
+/// drawbridge likes Ed25519 keys best, and the console of this machine does not know its Ed25519 key.
+#[test]
+fn a_machine_is_asked_for_the_kind_of_key_that_its_console_knows() {
+    let lab = after_a_silent_console(web_1());
+    let instance = lab.instance("web-1");
+    let key = lab.dir().join("ecdsa");
+    let public = new_key_of(&key, &["-t", "ecdsa"]);
+    instance.crash();
+    instance.come_back_with(&format!("HostKey {}", key.display()));
+    instance.writes_on_its_console(&console_of(&public));
+    let event = connected(&lab);
+    assert_eq!(
+        (&event["vouched_by"], event["host_key_fingerprint"].as_str()),
+        (&"console".into(), Some(fingerprint(&public).as_str()))
+    );
+    assert_eq!(event["algorithms"]["host_key"], "ecdsa-sha2-nistp256");
+
+    // Without that key it has none that anybody knows.
+    lab.ask(&["host-keys", "forget", &instance.id]).ended_with(0);
+    instance.crash();
+    instance.come_back_with_another_host_key();
+    let said = refused(&lab).err();
+    assert!(said.contains(&fingerprint(&public)) && said.contains(&instance.host_fingerprint()), "{said}");
 }
 
 fn with_a_tag(value: impl FnOnce(&Prepared) -> String) -> Lab {

@@ -127,7 +127,7 @@ fn what_is_pinned_is_listed_and_what_is_forgotten_is_gone() {
     assert_eq!(row[..3], [ID, "123456789012", "eu-west-1"]);
     assert_eq!(row[4..], ["operator", "ssh-ed25519", &fingerprint]);
     let forgot = desk.done(&["forget", ID]);
-    assert!(forgot.contains(&format!("ssh-ed25519 {fingerprint}, entered by an operator")), "{forgot}");
+    assert!(forgot.contains(&format!("ssh-ed25519 {fingerprint}, pinned by an operator on")), "{forgot}");
     assert_eq!(desk.held("eu-west-1"), None);
     assert_eq!(desk.done(&["list"]), "No host key is pinned.\n");
 }
@@ -157,6 +157,8 @@ fn the_answer_in_json_has_all_that_pin_needs() {
         "public_key": key.line.trim_end_matches(" host"),
         "vouched_by": "first-use",
         "pinned_at": "2026-01-02T03:04:05.000Z",
+        "launch_time": null,
+        "image": null,
     }]);
     assert_eq!(listed, expected);
     desk.pin(listed[0]["public_key"].as_str().expect("text"));
@@ -238,10 +240,22 @@ fn keys_come_from_files_and_weak_ones_are_refused() {
 fn what_follows_depends_on_whom_first_use_convinces() {
     let desk = Desk::new("");
     desk.first_use("eu-west-1", "ssh-ed25519", b"key");
+    let forgot = desk.done(&["forget", ID]);
+    assert!(
+        forgot.contains("will be pinned, unless one of these knows better: a host certificate,"),
+        "{forgot}"
+    );
+    let desk = Desk::new("[upstream]\nhost_keys = [\"pins\", \"tofu\"]\n");
+    desk.first_use("eu-west-1", "ssh-ed25519", b"key");
     assert!(desk.done(&["forget", ID]).contains("The next key that the machine shows will be pinned."));
     let desk = Desk::new("[upstream]\nhost_keys = [\"pins\"]\n");
     desk.first_use("eu-west-1", "ssh-ed25519", b"key");
-    assert!(desk.done(&["forget", ID]).contains("cannot be reached until"));
+    assert!(
+        desk.done(&["forget", ID]).contains("cannot be reached until `drawbridge host-keys pin` pins a key.")
+    );
+    let desk = Desk::new("[upstream]\nhost_keys = [\"pins\", \"console\"]\n");
+    desk.first_use("eu-west-1", "ssh-ed25519", b"key");
+    assert!(desk.done(&["forget", ID]).contains("or one of these vouches for it: its console output."));
 }
 
 #[test]

@@ -100,6 +100,13 @@ impl Instance {
         self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
     }
 
+    /// The sshd comes back with another host key, and with further lines of `sshd_config`.
+    pub(crate) fn come_back_with(&self, lines: &str) {
+        let request =
+            json!({"do": "sshd", "instance": self.id, "ip": self.ip, "port": self.port, "extra": lines});
+        self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
+    }
+
     /// What stands on its console from here on.
     pub(crate) fn writes_on_its_console(&self, text: &str) {
         Supervisor::get().aws("console", json!({"instance": self.id, "text": text}));
