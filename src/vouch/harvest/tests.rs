@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
@@ -20,6 +21,8 @@ const START: &str = "2026-11-22T10:00:00Z";
 struct Consoles {
     says: StdMutex<HashMap<String, VecDeque<Result<String, ConsoleFault>>>>,
     reads: StdMutex<Vec<String>>,
+    /// Whether nobody may read any.
+    denied: AtomicBool,
 }
 
 impl Consoles {
@@ -42,6 +45,10 @@ impl ConsoleReader for Consoles {
             return Box::pin(std::future::ready(Ok(None)));
         }
         self.reads.lock().expect("sound").push(target.id.to_string());
+        if self.denied.load(Ordering::SeqCst) {
+            let denied = ConsoleFault::Denied { action: "ec2:GetConsoleOutput", text: "no".to_owned() };
+            return Box::pin(std::future::ready(Err(denied)));
+        }
         let mut says = self.says.lock().expect("sound");
         let texts = says.entry(target.id.to_string()).or_default();
         let text = if texts.len() > 1 { texts.pop_front() } else { texts.front().cloned() };
@@ -215,15 +222,16 @@ async fn instances_that_come_later_are_found_and_those_that_are_gone_are_let_go(
 async fn a_place_in_which_consoles_may_not_be_read_is_left_alone_for_a_while() {
     let key = Workshop::new().ed25519("web");
     let mut field = Field::of(vec![(1..=20).map(young).collect()]).await;
-    let denied = || Err(ConsoleFault::Denied { action: "ec2:GetConsoleOutput", text: "no".to_owned() });
     for number in 1..=20 {
-        field.consoles.say(&id(number), [denied(), console(&key)]);
+        field.consoles.say(&id(number), [console(&key)]);
     }
+    field.consoles.denied.store(true, Ordering::SeqCst);
     field.harvest();
     field.wait(300).await;
     let reads = field.consoles.reads();
     assert!((1..=HarvestSettings::default().at_once).contains(&reads), "{reads}");
-    field.wait(3 * 600).await;
+    field.consoles.denied.store(false, Ordering::SeqCst);
+    field.wait(400).await;
     assert_eq!(field.pins.len(), 20);
 }
 
