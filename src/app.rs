@@ -30,7 +30,7 @@ use crate::session::{self, Services};
 use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
-pub use build::{directory, policy, surveyor};
+pub use build::{directory, host_cas, policy, surveyor};
 pub(crate) use build::{host_ca, inventory, store};
 use operating::Operating;
 use workers::Workers;
@@ -107,7 +107,7 @@ pub async fn run(
     let watch = FileWatch::start(config.reloadable_files());
     let vault = recordings::vault(&config)?;
     let mut operating = Operating::bind(&config).await?;
-    let (services, keeping) = build::services(&config, &aws, &operating).await?;
+    let (services, keeping, harvest) = build::services(&config, &aws, &operating).await?;
     let listeners = bind(&config.server.listen).await?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
@@ -125,6 +125,7 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
+    running.spawn(harvest.run(stop.clone()));
     let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));

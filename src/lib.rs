@@ -41,3 +41,4 @@ pub mod tasks;
 pub mod tcp;
 pub mod telemetry;
 pub mod upstream;
+pub mod vouch;

@@ -10,11 +10,11 @@ use super::operating::Operating;
 use super::recordings;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
-    AssumeRole, AwsAccess, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients, PortRule,
-    Survey, SurveySettings,
+    AssumeRole, AwsAccess, Consoles, Ec2Source, InstanceConnect, InstanceConnectSettings, PlaceClients,
+    PortRule, Survey, SurveySettings,
 };
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Config, HostKeyMode};
+use crate::config::Config;
 use crate::console::{Archive, Library};
 use crate::diagnose::Surveyor;
 use crate::policy::Policy;
@@ -27,6 +27,7 @@ use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
 use crate::tasks::Tasks;
 use crate::upstream::{self, Connector};
+use crate::vouch::{Chain, Harvest, HarvestSettings, HostCas};
 
 /// Reads the users, CAs and revocation lists that the config names.
 ///
@@ -46,6 +47,14 @@ pub fn directory(config: &Config) -> Result<Directory, Vec<Problem>> {
 /// Every problem in them.
 pub fn policy(config: &Config) -> Result<Policy, Vec<Problem>> {
     Policy::load(&config.policy.files)
+}
+
+/// Reads the CAs whose host certificates are believed.
+///
+/// # Errors
+/// Every problem in them.
+pub fn host_cas(config: &Config) -> Result<HostCas, Vec<Problem>> {
+    HostCas::load(&config.upstream.host_cas)
 }
 
 fn data_dir(config: &Config) -> Result<(), AppError> {
@@ -74,7 +83,7 @@ pub(super) async fn services(
     config: &Config,
     aws: &AwsAccess,
     operating: &Operating,
-) -> Result<(Arc<Services>, Keeping), AppError> {
+) -> Result<(Arc<Services>, Keeping, Harvest), AppError> {
     let (directory, policy) = match (directory(config), policy(config)) {
         (Ok(directory), Ok(policy)) => (directory, policy),
         (directory, policy) => {
@@ -109,7 +118,23 @@ pub(super) async fn services(
         node: config.node.name_or_host(),
     };
     let surveyor = surveyor_of(config, aws, &places, &clock);
-    let connector = Connector::new(injector, Arc::new(store), upstream_settings(config), Arc::clone(&clock));
+    let pins = Arc::new(store);
+    let chain = Chain {
+        order: config.upstream.host_keys.clone(),
+        tag: config.upstream.host_key_tag.clone(),
+        cas: host_cas(config).map_err(AppError::Problems)?,
+    };
+    let consoles = Arc::new(Consoles::new(&places));
+    let harvest = Harvest {
+        inventory: inventory.clone(),
+        chain: chain.clone(),
+        consoles: Arc::clone(&consoles) as _,
+        pins: Arc::clone(&pins) as _,
+        clock: Arc::clone(&clock),
+        settings: HarvestSettings::default(),
+    };
+    let connector = Connector::new(injector, pins, upstream_settings(config), Arc::clone(&clock))
+        .believing(chain, consoles);
     let services = Services {
         directory: Reloadable::new("users", directory),
         policy: Reloadable::new("policy", policy),
@@ -129,7 +154,7 @@ pub(super) async fn services(
         settings: session_settings(config),
         tasks: Tasks::new(),
     };
-    Ok((Arc::new(services), keeping))
+    Ok((Arc::new(services), keeping, harvest))
 }
 
 async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {
@@ -193,7 +218,6 @@ fn never_if_zero(interval: Duration) -> Option<Duration> {
 
 fn upstream_settings(config: &Config) -> upstream::Settings {
     upstream::Settings {
-        trust_on_first_use: config.upstream.host_keys == HostKeyMode::Tofu,
         connect_timeout: config.upstream.connect_timeout,
         handshake_timeout: config.upstream.handshake_timeout,
         keepalive_interval: never_if_zero(config.upstream.keepalive_interval),

@@ -14,7 +14,7 @@ use super::json::{as_ms, as_utc_ms};
 use super::record_facts::{ContentFacts, FileFacts, HeadFacts, RecordFacts, RecordingFacts};
 use super::text::{CommandLine, SshUser, Text};
 use crate::domain::{
-    ChannelNumber, Ending, Fingerprint, Login, RecordMode, RecordingId, SessionId, UserName,
+    ChannelNumber, Ending, Fingerprint, Login, PinVoucher, RecordMode, RecordingId, SessionId, UserName,
 };
 use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
 
@@ -194,6 +194,12 @@ pub enum Event {
         host_key_fingerprint: Fingerprint,
         /// What vouched for it.
         vouched_by: VouchedBy,
+        /// What had vouched for the pin when it was set, where the pin vouched.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pin_vouched_by: Option<PinVoucher>,
+        /// The pin in whose place a host certificate has put this key.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replaced_fingerprint: Option<Fingerprint>,
         /// What was agreed.
         algorithms: Algorithms,
         /// From dialling to being let in.

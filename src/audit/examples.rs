@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::{
     Action, AuthMethod, CertificateFacts, ChannelNumber, Destination, Ending, Exit, Fingerprint, InstanceId,
-    Login, NodeName, RecordMode, RecordingId, UserName,
+    Login, NodeName, PinVoucher, RecordMode, RecordingId, UserName,
 };
 use crate::policy::{RefusalReason, RuleId};
 
@@ -324,7 +324,9 @@ fn upstreams() -> Vec<Event> {
             target_address: SocketAddr::new(TARGET, 22),
             target_version: "SSH-2.0-OpenSSH_8.7".into(),
             host_key_fingerprint: fingerprint("host"),
-            vouched_by: VouchedBy::TofuFirstUse,
+            vouched_by: VouchedBy::Ca,
+            pin_vouched_by: Some(PinVoucher::Console),
+            replaced_fingerprint: Some(fingerprint("host before")),
             algorithms: algorithms(false),
             duration: ms(187),
         },

@@ -80,8 +80,14 @@ pub enum DecisionOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VouchedBy {
+    /// A host certificate of a trusted CA.
+    Ca,
     /// It equals the pin that is bound to the instance.
     Pinned,
+    /// A tag of the instance.
+    Tag,
+    /// The instance's console output.
+    Console,
     /// Nothing: it was the first one seen, and is the pin from here on.
     TofuFirstUse,
 }

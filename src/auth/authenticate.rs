@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::attempt::{Accepted, KeyAttempt, PublicKeyInfo, parse_public_key};
 use super::authorized_key::{Restrictions, Role};
-use super::certificate::{Certificate, Extensions};
+use super::certificate::Extensions;
 use super::directory::{Directory, User};
 use super::failure::AuthFailure;
 use crate::domain::{AuthMethod, CertificateFacts, Fingerprint, Identity};
-use crate::signature::{KeyKind, SK_FLAG_USER_PRESENT, SK_FLAG_USER_VERIFIED};
+use crate::signature::{Certificate, KeyKind, SK_FLAG_USER_PRESENT, SK_FLAG_USER_VERIFIED};
 
 /// Whether the client has proved that it holds the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,4 @@
-//! OpenSSH user certificates (PROTOCOL.certkeys): reading one, and judging all of it that does not
-//! depend on who its holder is.
+//! OpenSSH user certificates (PROTOCOL.certkeys): judging all of one that does not depend on who its holder is.
 
 use std::net::IpAddr;
 
@@ -9,12 +8,8 @@ use super::address::source_address_allows;
 use super::failure::AuthFailure;
 use crate::domain::{ActionKind, CertificateFacts, Fingerprint};
 use crate::signature::wire::{Reader, WireError};
-use crate::signature::{KeyKind, PublicKey, algorithm_of, verify};
+use crate::signature::{Certificate, CertificateType, PublicKey};
 
-/// The type of certificate that lets a user in.
-const TYPE_USER: u32 = 1;
-/// The most principals that a certificate may have, as in OpenSSH.
-const PRINCIPALS_MAX: usize = 256;
 /// How much of a critical option's name is reported, in characters.
 const OPTION_NAME_MAX: usize = 64;
 
@@ -78,84 +73,16 @@ pub fn certificate_claims(blob: &[u8]) -> Option<CertificateFacts> {
     })
 }
 
-/// A well-formed certificate; nothing in it has been believed.
-#[derive(Debug)]
-pub(crate) struct Certificate<'a> {
-    pub(crate) key: PublicKey<'a>,
-    pub(crate) serial: u64,
-    certificate_type: u32,
-    pub(crate) key_id: &'a [u8],
-    pub(crate) principals: Vec<&'a str>,
-    valid_after: u64,
-    valid_before: u64,
-    critical_options: Vec<(&'a str, &'a [u8])>,
-    extensions: Vec<(&'a str, &'a [u8])>,
-    pub(crate) ca_blob: &'a [u8],
-    /// Everything that the CA signed: the blob up to the signature.
-    signed: &'a [u8],
-    ca_signature: &'a [u8],
-}
-
-impl<'a> Certificate<'a> {
-    /// Reads a certificate's blob.
-    pub(crate) fn parse(blob: &'a [u8]) -> Result<Self, AuthFailure> {
-        let mut reader = Reader::new(blob);
-        let name = reader.text().map_err(malformed)?;
-        let kind = KeyKind::from_certificate_name(name).ok_or(AuthFailure::UnsupportedAlgorithm)?;
-        reader.string().map_err(malformed)?; // the nonce
-        let key = PublicKey::read_fields(kind, &mut reader)?;
-        let certificate = Self::read_rest(key, blob, reader).map_err(malformed)?;
-        if certificate.principals.len() > PRINCIPALS_MAX || has_duplicates(&certificate.critical_options) {
-            return Err(AuthFailure::Malformed);
-        }
-        Ok(certificate)
-    }
-
-    fn read_rest(key: PublicKey<'a>, blob: &'a [u8], mut reader: Reader<'a>) -> Result<Self, WireError> {
-        let serial = reader.u64()?;
-        let certificate_type = reader.u32()?;
-        let key_id = reader.string()?;
-        let principals = read_principals(reader.string()?)?;
-        let valid_after = reader.u64()?;
-        let valid_before = reader.u64()?;
-        let critical_options = read_options(reader.string()?)?;
-        let extensions = read_options(reader.string()?)?;
-        reader.string()?; // reserved
-        let ca_blob = reader.string()?;
-        let signed_length = blob.len() - reader.rest().len();
-        let signed = Reader::new(blob).take(signed_length)?;
-        let ca_signature = reader.string()?;
-        reader.finish()?;
-        Ok(Self {
-            key,
-            serial,
-            certificate_type,
-            key_id,
-            principals,
-            valid_after,
-            valid_before,
-            critical_options,
-            extensions,
-            ca_blob,
-            signed,
-            ca_signature,
-        })
-    }
-
-    /// Verifies the CA's signature, whether or not the CA is trusted. The CA's key must be a plain
-    /// key and as strong as a user's.
+impl Certificate<'_> {
+    /// Verifies the CA's signature, whether or not the CA is trusted.
     pub(crate) fn verify_ca_signature(&self) -> Result<(), AuthFailure> {
         PublicKey::parse(self.ca_blob)?;
-        let algorithm = algorithm_of(self.ca_signature).ok_or(AuthFailure::CaSignature)?;
-        match verify(self.ca_blob, algorithm, self.signed, self.ca_signature) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(AuthFailure::CaSignature),
-        }
+        self.verify_signature().map_err(|_| AuthFailure::CaSignature)
     }
 
     /// Whether it is a user's, and within its window.
     pub(crate) fn check_type_and_window(&self, now: Timestamp) -> Result<(), AuthFailure> {
-        if self.certificate_type != TYPE_USER {
+        if self.certificate_type != Some(CertificateType::User) {
             return Err(AuthFailure::WrongCertificateType);
         }
         let now = u64::try_from(now.as_second()).unwrap_or(0);
@@ -211,30 +138,4 @@ fn check_source_address(data: &[u8], client_addr: IpAddr) -> Result<(), AuthFail
         Some(false) => Err(AuthFailure::SourceAddress),
         None => Err(AuthFailure::Malformed),
     }
-}
-
-fn read_principals(data: &[u8]) -> Result<Vec<&str>, WireError> {
-    let mut reader = Reader::new(data);
-    let mut principals = Vec::new();
-    while !reader.is_empty() {
-        principals.push(reader.text()?);
-    }
-    Ok(principals)
-}
-
-/// Pairs of name and data; the data of an option with a value holds that value as a `string`.
-fn read_options(data: &[u8]) -> Result<Vec<(&str, &[u8])>, WireError> {
-    let mut reader = Reader::new(data);
-    let mut options = Vec::new();
-    while !reader.is_empty() {
-        options.push((reader.text()?, reader.string()?));
-    }
-    Ok(options)
-}
-
-/// Each critical option may appear once (PROTOCOL.certkeys, "Critical options").
-fn has_duplicates(options: &[(&str, &[u8])]) -> bool {
-    let mut names: Vec<&str> = options.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| pair.first() == pair.last())
 }

@@ -1,7 +1,7 @@
 //! AWS: the only room that names its SDK.
 //!
-//! [`Ec2Source`] implements the inventory's source, [`InstanceConnect`] the injector, [`Survey`] the
-//! diagnosis's surveyor; all are handed clients that [`AwsAccess`] builds once per account and region.
+//! [`Ec2Source`] implements the inventory's source, [`InstanceConnect`] the injector, [`Consoles`] reads consoles,
+//! [`Survey`] is the diagnosis's surveyor; all are handed clients that [`AwsAccess`] builds once per account and region.
 //!
 //! What always holds: every call is bounded in time; lists are paged; an answer that is not what
 //! was asked for (HTML from a proxy, half a document, silence) is a typed error and never a panic
@@ -10,6 +10,7 @@
 //! Deliberately not here: what names mean, when to refresh, who may do what.
 
 mod access;
+mod console;
 mod ec2;
 mod fault;
 mod images;
@@ -20,6 +21,7 @@ mod survey;
 mod whole_document;
 
 pub use access::{AssumeRole, AwsAccess, PlaceClients};
+pub use console::Consoles;
 pub use ec2::Ec2Source;
 pub use instance_connect::{InstanceConnect, InstanceConnectSettings};
 pub use instances::PortRule;

@@ -15,8 +15,9 @@ use super::args::{ForgetArgs, HostKeysCommand, KeySource, PinArgs};
 use super::{CliError, Exit};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, HostKeyMode, StoreConfig};
-use crate::store::{Forgotten, MachineId, Pin, Store, StoreError, Voucher};
+use crate::config::{Config, StoreConfig};
+use crate::domain::{HostKeyVoucher, PinVoucher};
+use crate::store::{Circumstances, Forgotten, MachineId, NewPin, Pin, Store, StoreError};
 
 /// Keys of one machine are some kilobytes at most.
 const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -118,6 +119,10 @@ struct Shown {
     public_key: String,
     vouched_by: &'static str,
     pinned_at: String,
+    /// When the instance had last been started then.
+    launch_time: Option<String>,
+    /// Its image then.
+    image: Option<String>,
 }
 
 impl From<&Pin> for Shown {
@@ -132,6 +137,8 @@ impl From<&Pin> for Shown {
             public_key: format!("{key_type} {encoded}"),
             vouched_by: pin.vouched_by.name(),
             pinned_at: format!("{:.3}", pin.first_seen),
+            launch_time: pin.circumstances.launch_time.map(|time| format!("{time:.3}")),
+            image: pin.circumstances.image.as_deref().map(shown),
             key_type,
         }
     }
@@ -188,13 +195,32 @@ async fn forget(
             writeln!(out, "Forgot the host key of {name}: {}, {}.", key_of(&pin), origin(&pin))?;
         }
     }
-    match config.upstream.host_keys {
-        HostKeyMode::Tofu => writeln!(out, "The next key that the machine shows will be pinned.")?,
-        HostKeyMode::Pinned => {
-            writeln!(out, "It cannot be reached until `drawbridge host-keys pin` pins a key.")?;
-        }
-    }
+    writeln!(out, "{}", what_comes_next(&config.upstream.host_keys))?;
     Ok(Exit::Done)
+}
+
+/// What becomes of a machine without a pin.
+fn what_comes_next(chain: &[HostKeyVoucher]) -> String {
+    let vouchers: Vec<&str> = chain
+        .iter()
+        .filter_map(|voucher| match voucher {
+            HostKeyVoucher::Ca => Some("a host certificate"),
+            HostKeyVoucher::Tag => Some("its tag"),
+            HostKeyVoucher::Console => Some("its console output"),
+            HostKeyVoucher::Pins | HostKeyVoucher::Tofu => None,
+        })
+        .collect();
+    let vouchers = vouchers.join(", ");
+    match (vouchers.is_empty(), chain.contains(&HostKeyVoucher::Tofu)) {
+        (true, true) => "The next key that the machine shows will be pinned.".to_owned(),
+        (true, false) => "It cannot be reached until `drawbridge host-keys pin` pins a key.".to_owned(),
+        (false, true) => format!(
+            "The next key that the machine shows will be pinned, unless one of these knows better: {vouchers}."
+        ),
+        (false, false) => format!(
+            "It cannot be reached until `drawbridge host-keys pin` pins a key, or one of these vouches for it: {vouchers}."
+        ),
+    }
 }
 
 /// The machine that is meant, or which ones may be.
@@ -242,19 +268,26 @@ async fn pin(
         instance: args.instance.clone(),
     };
     let before = store.pin(&machine).await?;
-    let held = store.remember(&machine, key.kind.name(), &key.blob, Voucher::Operator, now).await?;
+    let new = NewPin {
+        key_type: key.kind.name(),
+        key_blob: &key.blob,
+        vouched_by: PinVoucher::Operator,
+        circumstances: &Circumstances::default(),
+    };
+    let held = store.remember(&machine, &new, now).await?;
     if held.key_blob != key.blob {
         return Err(another_is_pinned(&held, key));
     }
     let (name, shown_key) = (name_of(&machine), key_of(&held));
     match before.map(|pin| pin.vouched_by) {
         None => writeln!(out, "Pinned the host key of {name}: {shown_key}.")?,
-        Some(Voucher::Operator) => writeln!(out, "{shown_key} is already the pinned host key of {name}.")?,
-        Some(Voucher::FirstUse) => {
+        Some(PinVoucher::Operator) => writeln!(out, "{shown_key} is already the pinned host key of {name}.")?,
+        Some(voucher @ (PinVoucher::FirstUse | PinVoucher::Tag | PinVoucher::Console | PinVoucher::Ca)) => {
             if !store.vouch(&machine, &key.blob).await? {
                 return Err(failed(format!("The pin of {name} was changed meanwhile; try again.")));
             }
-            writeln!(out, "{shown_key} was pinned to {name} at first use; now you have vouched for it.")?;
+            let how = voucher.phrase();
+            writeln!(out, "{shown_key} was pinned to {name} {how}; now you have vouched for it.")?;
         }
     }
     if key.left_out > 0 {
@@ -305,10 +338,7 @@ fn key_of(pin: &Pin) -> String {
 }
 
 fn origin(pin: &Pin) -> String {
-    match pin.vouched_by {
-        Voucher::FirstUse => format!("pinned at first use on {:.0}", pin.first_seen),
-        Voucher::Operator => format!("entered by an operator, pinned on {:.0}", pin.first_seen),
-    }
+    format!("pinned {} on {:.0}", pin.vouched_by.phrase(), pin.first_seen)
 }
 
 fn name_of(machine: &MachineId) -> String {

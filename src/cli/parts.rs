@@ -78,7 +78,7 @@ pub(super) fn demo(dir: Option<PathBuf>, listen: SocketAddr, out: &mut impl Writ
     result
 }
 
-/// Every problem in the users file, CA keys, revocation lists and policy.
+/// Every problem in the users file, CA keys of users and hosts, revocation lists and policy.
 pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
     let directory = app::directory(config);
     let policy = app::policy(config);
@@ -97,6 +97,7 @@ pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
     }
     problems.extend(directory.err().unwrap_or_default());
     problems.extend(policy.err().unwrap_or_default());
+    problems.extend(app::host_cas(config).err().unwrap_or_default());
     problems
 }
 

@@ -101,7 +101,7 @@ port = 2022
 port = 22
 
 [upstream]
-host_keys = "always"
+host_keys = ["pins", "tofu", "console", "always", "pins"]
 port = "22"
 
 [[inventory.accounts]]
@@ -133,8 +133,12 @@ d.toml:13: [server] has no key `port`
     hint: `port` belongs to [upstream]
 d.toml:15: there is no section [upstraem]
     hint: did you mean [upstream]?
-d.toml:19: `upstream.host_keys`: "always" is not one of the choices
-    hint: write "tofu" or "pinned"
+d.toml:19: `upstream.host_keys`: "console" stands after "tofu"
+    hint: "tofu" believes every first key, so nobody after it is ever asked; put it last
+d.toml:19: `upstream.host_keys`: "always" vouches for no host key
+    hint: write some of "ca", "pins", "tag", "console", "tofu", in the order in which they are to be asked
+d.toml:19: `upstream.host_keys`: "pins" is listed twice
+    hint: remove one of the two
 d.toml:20: `upstream.port`: the text "22" stands where a whole number is expected
     hint: write digits only, without quotes or unit
 d.toml:23: `inventory.accounts.alias`: "eu-west-1" reads like a region

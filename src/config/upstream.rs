@@ -1,14 +1,16 @@
 //! `[upstream]`, `[instance_connect]`, `[aws]` and `[diagnosis]`: the way from drawbridge to a target.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ::config::Value;
 
+use super::disk::Expect;
 use super::origin::Complaint;
 use super::reader::Section;
 use super::value::{quoted, text};
-use crate::domain::InstanceId;
+use crate::domain::{HostKeyVoucher, InstanceId};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -16,8 +18,12 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// `[upstream]`: the SSH connection to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
-    /// What is done about a target whose host key is not pinned yet.
-    pub host_keys: HostKeyMode,
+    /// Who is asked about a target's host key, in which order.
+    pub host_keys: Vec<HostKeyVoucher>,
+    /// The files with the CAs whose host certificates are believed.
+    pub host_cas: Vec<PathBuf>,
+    /// The tag that says which host keys an instance has.
+    pub host_key_tag: String,
     /// The most time for the TCP connection.
     pub connect_timeout: Duration,
     /// From the TCP connection to the end of authentication.
@@ -34,20 +40,14 @@ pub struct UpstreamConfig {
     pub legacy_targets: BTreeSet<InstanceId>,
 }
 
-/// What is done about a target whose host key is not pinned yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostKeyMode {
-    /// Trust on first use: the first key is accepted and pinned to the instance id.
-    Tofu,
-    /// Only keys that were pinned beforehand are accepted.
-    Pinned,
-}
-
 impl UpstreamConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let modes = [("tofu", HostKeyMode::Tofu), ("pinned", HostKeyMode::Pinned)];
         Self {
-            host_keys: section.choice("host_keys", HostKeyMode::Tofu, &modes),
+            host_keys: host_keys(section),
+            host_cas: section.paths("host_cas", 0, &[], Expect::ReadableFile),
+            host_key_tag: section
+                .parse("host_key_tag", tag_key)
+                .unwrap_or_else(|| "drawbridge:host-key".to_owned()),
             connect_timeout: section.duration("connect_timeout", 10 * SECOND, SECOND..=5 * MINUTE),
             handshake_timeout: section.duration("handshake_timeout", 15 * SECOND, SECOND..=5 * MINUTE),
             port: section.integer("port", 22, 1..=u16::MAX),
@@ -57,6 +57,34 @@ impl UpstreamConfig {
             legacy_targets: legacy_targets(section),
         }
     }
+}
+
+/// A chain of vouchers: each once, and after first use, which believes everything, nobody is asked.
+fn host_keys(section: &mut Section<'_>) -> Vec<HostKeyVoucher> {
+    let mut chain = Vec::new();
+    section.list("host_keys", 1, Vec::new, |value| {
+        let word = text(value)?;
+        let voucher = HostKeyVoucher::ALL.into_iter().find(|voucher| voucher.word() == word);
+        let voucher = voucher.ok_or_else(|| {
+            let words = HostKeyVoucher::ALL.map(|voucher| format!("\"{}\"", voucher.word()));
+            Complaint::new(format!("{} vouches for no host key", quoted(word))).hint(format!(
+                "write some of {}, in the order in which they are to be asked",
+                words.join(", ")
+            ))
+        })?;
+        if chain.contains(&voucher) {
+            return Err(
+                Complaint::new(format!("{} is listed twice", quoted(word))).hint("remove one of the two")
+            );
+        }
+        if chain.contains(&HostKeyVoucher::Tofu) {
+            return Err(Complaint::new(format!("{} stands after \"tofu\"", quoted(word)))
+                .hint("\"tofu\" believes every first key, so nobody after it is ever asked; put it last"));
+        }
+        chain.push(voucher);
+        Ok(())
+    });
+    if chain.is_empty() { HostKeyVoucher::ALL.to_vec() } else { chain }
 }
 
 /// By instance id and nothing else: a name, a tag or an address is under the control of whoever runs machines.

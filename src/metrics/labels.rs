@@ -207,7 +207,10 @@ pub(super) fn refusal(reason: RefusalReason) -> &'static str {
 
 pub(super) fn vouched_by(by: VouchedBy) -> &'static str {
     match by {
+        VouchedBy::Ca => "ca",
         VouchedBy::Pinned => "pinned",
+        VouchedBy::Tag => "tag",
+        VouchedBy::Console => "console",
         VouchedBy::TofuFirstUse => "tofu-first-use",
     }
 }

@@ -58,7 +58,7 @@ fn entries_become_counts() {
         "drawbridge_key_pushes_total{result=\"throttled\"} 1",
         "drawbridge_key_push_duration_seconds_count{result=\"pushed\"} 1",
         "drawbridge_upstream_connects_total{result=\"host-key-changed\"} 1",
-        "drawbridge_upstream_host_keys_total{vouched_by=\"tofu-first-use\"} 1",
+        "drawbridge_upstream_host_keys_total{vouched_by=\"ca\"} 1",
         "drawbridge_sessions_total{way=\"jump\"} 1",
         "drawbridge_channels_total{action=\"shell\"} 1",
         "drawbridge_channels_ended_total{action=\"shell\",ending=\"finished\"} 1",

@@ -21,7 +21,8 @@ use crate::domain::{ChannelNumber, Ending, SessionId, UserName};
 use crate::policy::{Limits, Permit};
 use crate::relay::{Activity, Outcome, Stop};
 use crate::ssh::{Negotiated, Opener};
-use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
+use crate::upstream::{Attempt, Pushed, Upstream};
+use crate::vouch::Vouched;
 
 /// How long the channels of a session that was ordered to end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -310,9 +311,14 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
             target_version: Text::from(upstream.facts.target_ident.as_str()),
             host_key_fingerprint: upstream.facts.host_key.clone(),
             vouched_by: match upstream.facts.vouched {
+                Vouched::Ca => VouchedBy::Ca,
                 Vouched::Pinned => VouchedBy::Pinned,
+                Vouched::Tag => VouchedBy::Tag,
+                Vouched::Console => VouchedBy::Console,
                 Vouched::FirstUse => VouchedBy::TofuFirstUse,
             },
+            pin_vouched_by: upstream.facts.pin_vouched_by,
+            replaced_fingerprint: upstream.facts.replaced.clone(),
             algorithms: algorithms(upstream.facts.negotiated.as_ref()),
             duration: attempt.took,
         },

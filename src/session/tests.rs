@@ -16,7 +16,7 @@ use crate::audit::{Collected, Log, Way};
 use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
 use crate::credential::{BoxFuture, InjectError, Injected, Injector, PublicHalf};
-use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, Target, UserName};
+use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, PinVoucher, Target, UserName};
 use crate::policy::{Permit, Policy};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
@@ -28,7 +28,8 @@ use crate::ssh::{
 use crate::target::testing::{FakeSource, place};
 use crate::target::{Inventory, Source};
 use crate::tasks::Tasks;
-use crate::upstream::{self, Connector, PinBoard, PinError, PinnedKey};
+use crate::upstream::{self, Connector};
+use crate::vouch::{PinBoard, PinError, PinnedKey};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -57,6 +58,18 @@ impl PinBoard for NoPins {
         &'a self,
         _: &'a Target,
         _: &'a [u8],
+        _: PinVoucher,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
+        Box::pin(std::future::ready(Err(PinError("there are none".to_owned()))))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        _: &'a Target,
+        _: &'a PinnedKey,
+        _: &'a [u8],
+        _: PinVoucher,
         _: Timestamp,
     ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
         Box::pin(std::future::ready(Err(PinError("there are none".to_owned()))))
@@ -106,7 +119,6 @@ impl Bastion {
         let clock: SharedClock = HandSetClock::at("2026-01-02T03:04:05Z");
         let (log, audit) = Log::in_memory(Arc::clone(&clock));
         let upstream = upstream::Settings {
-            trust_on_first_use: true,
             connect_timeout: GRACE,
             handshake_timeout: GRACE,
             keepalive_interval: None,

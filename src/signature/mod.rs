@@ -6,6 +6,7 @@
 //! (RFC 5656 §6.2.1), the algorithm in the signature is the one that was announced, and hostile bytes
 //! give an error, never a panic. It decides nothing about whose key it is.
 
+mod certificate;
 mod public_key;
 pub mod wire;
 
@@ -14,6 +15,7 @@ use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm};
 use thiserror::Error;
 
+pub(crate) use certificate::{Certificate, CertificateType};
 pub(crate) use public_key::Material;
 pub use public_key::{KeyKind, PublicKey};
 use wire::{Reader, WireError};

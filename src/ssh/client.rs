@@ -17,6 +17,8 @@ use super::transport::{Negotiated, RekeyPolicy, Setup, Transport};
 pub struct ClientConfig {
     /// The kind of host key we know of this target, such as `ssh-ed25519`, to be asked for first.
     pub known_host_key: Option<String>,
+    /// Whether to ask for a host certificate before a plain key.
+    pub host_certificates: bool,
     /// Ciphers to offer, best first; empty for the usual ones.
     pub ciphers: Vec<String>,
     /// Key exchanges to offer, best first; empty for the usual ones.
@@ -56,7 +58,8 @@ pub async fn connect<S: Stream>(stream: S, config: &ClientConfig) -> Result<Unve
 }
 
 impl Unverified {
-    /// The host key, in wire form, whose possession the server proved.
+    /// The host key, in wire form, whose possession the server proved; a host certificate for it where one was asked
+    /// for and shown. Nothing in a certificate has been believed.
     #[must_use]
     pub fn host_key(&self) -> Bytes {
         self.connection.shared.lock().transport.peer_host_key().cloned().unwrap_or_default()

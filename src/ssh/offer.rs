@@ -42,6 +42,15 @@ const HOST_KEYS: &[&str] = &[
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+/// The same by certificate (OpenSSH PROTOCOL.certkeys), for targets whose host certificates may be believed.
+const HOST_CERTIFICATES: &[&str] = &[
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+];
 /// RSA with SHA-1: whoever makes SHA-1 collide can pose as the target.
 pub(super) const HOST_KEYS_LEGACY: &[&str] = &["ssh-rsa"];
 
@@ -141,16 +150,20 @@ impl Lists {
     }
 
     /// For a target. The algorithms of a host key that is known come first, so that a target with several
-    /// keys shows the one we can recognise.
+    /// keys shows the one we can recognise; certificates come before plain keys.
     pub(super) fn for_target(config: &ClientConfig) -> Self {
         let legacy = |names: &'static [&'static str]| if config.legacy { names } else { &[] };
         let or = |mine: &[String], usual: Vec<String>| if mine.is_empty() { usual } else { mine.to_vec() };
-        let is_known = |name: &&str| match config.known_host_key.as_deref() {
-            Some("ssh-rsa") => name.starts_with("rsa-") || *name == "ssh-rsa",
-            Some(known) => *name == known,
-            None => false,
+        let is_known = |name: &&str| {
+            let plain = name.strip_suffix("-cert-v01@openssh.com").unwrap_or(name);
+            match config.known_host_key.as_deref() {
+                Some("ssh-rsa") => plain.starts_with("rsa-") || plain == "ssh-rsa",
+                Some(known) => plain == known,
+                None => false,
+            }
         };
-        let host_keys = [HOST_KEYS, legacy(HOST_KEYS_LEGACY)].concat();
+        let certificates = if config.host_certificates { HOST_CERTIFICATES } else { &[] };
+        let host_keys = [certificates, HOST_KEYS, legacy(HOST_KEYS_LEGACY)].concat();
         let (mut first, rest): (Vec<&str>, Vec<&str>) = host_keys.into_iter().partition(is_known);
         first.extend(rest);
         Self {
@@ -228,6 +241,25 @@ mod tests {
         assert_eq!(
             for_target(true, Some("ssh-rsa")).host_keys[..3],
             ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+        );
+    }
+
+    #[test]
+    fn certificates_are_asked_for_before_plain_keys_of_the_same_standing() {
+        let offered = |known: Option<&str>| {
+            let known_host_key = known.map(str::to_owned);
+            let config = ClientConfig { host_certificates: true, known_host_key, ..ClientConfig::default() };
+            Lists::for_target(&config).host_keys
+        };
+        assert_eq!(offered(None), owned(&[HOST_CERTIFICATES, HOST_KEYS].concat()));
+        let known = offered(Some("ecdsa-sha2-nistp256"));
+        assert_eq!(
+            known[..3],
+            ["ecdsa-sha2-nistp256-cert-v01@openssh.com", "ecdsa-sha2-nistp256", HOST_CERTIFICATES[0]]
+        );
+        assert_eq!(
+            offered(Some("ssh-rsa"))[..2],
+            ["rsa-sha2-512-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"]
         );
     }
 

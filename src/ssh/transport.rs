@@ -547,6 +547,7 @@ impl Transport {
     }
 }
 
+/// A certificate is only taken where one was agreed on, and a plain key where that was.
 /// `ssh-rsa`, which means SHA-1, can only have been chosen where the target is listed as legacy.
 fn check_host_key(
     host_key: &[u8],
@@ -554,6 +555,10 @@ fn check_host_key(
     hash: &[u8],
     signature_blob: &[u8],
 ) -> Result<(), SignatureError> {
+    let is_certificate = |name: &str| name.contains("-cert-v01@");
+    if signature::key_type(host_key).is_some_and(is_certificate) != is_certificate(algorithm) {
+        return Err(SignatureError::UnsupportedAlgorithm);
+    }
     if HOST_KEYS_LEGACY.contains(&algorithm) {
         return signature::dangerous_verify_sha1(host_key, hash, signature_blob);
     }

@@ -45,7 +45,7 @@ pub use events::{DecisionFilter, EventCursor, EventFilter, EventRow};
 pub use index::{Indexer, Lines, News};
 pub use open::Place;
 pub use orders::{NodeOrders, Ordered};
-pub use pins::{Forgotten, MachineId, Pin, Voucher};
+pub use pins::{Circumstances, Forgotten, MachineId, NewPin, Pin};
 pub use prune::{Discarded, PrunePlan, Pruned, Pruning};
 pub use recordings::{RecordingRow, RecordingState};
 pub use rows::{ConnectionRow, DecisionRow, HeadRow, SessionRow};

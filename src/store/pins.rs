@@ -9,8 +9,8 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError};
 use crate::credential::BoxFuture;
-use crate::domain::{Fingerprint, InstanceId, Target};
-use crate::upstream::{PinBoard, PinError, PinnedKey};
+use crate::domain::{Fingerprint, InstanceId, PinVoucher, Target};
+use crate::vouch::{PinBoard, PinError, PinnedKey};
 
 /// Which machine: private addresses overlap and are reused, these three together are not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,30 +32,6 @@ impl From<&Target> for MachineId {
 impl fmt::Display for MachineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in {} of account {}", self.instance, self.region, self.account)
-    }
-}
-
-/// What made a pin trustworthy when it was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Voucher {
-    /// Nothing: it was the first key seen.
-    FirstUse,
-    /// An operator entered it.
-    Operator,
-}
-
-impl Voucher {
-    /// The name in the database and in lists.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FirstUse => "first-use",
-            Self::Operator => "operator",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::FirstUse, Self::Operator].into_iter().find(|voucher| voucher.name() == text)
     }
 }
 
@@ -82,11 +58,56 @@ pub struct Pin {
     /// The fingerprint of `key_blob`.
     pub fingerprint: Fingerprint,
     /// What made it trustworthy.
-    pub vouched_by: Voucher,
+    pub vouched_by: PinVoucher,
     /// When it was pinned, to the millisecond.
     pub first_seen: Timestamp,
     /// When the machine last proved to have it, to the millisecond.
     pub last_seen: Timestamp,
+    /// What was known of the machine when the key was pinned.
+    pub circumstances: Circumstances,
+}
+
+/// A key that is to be pinned.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPin<'a> {
+    /// The key's type, as SSH names it.
+    pub key_type: &'a str,
+    /// The public key in its wire form (RFC 4253 §6.6).
+    pub key_blob: &'a [u8],
+    /// What makes it trustworthy.
+    pub vouched_by: PinVoucher,
+    /// What is known of the machine.
+    pub circumstances: &'a Circumstances,
+}
+
+/// What was known of a machine when its key was pinned. An operator who pins a key beforehand knows nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// When it had last been started, to the millisecond.
+    pub launch_time: Option<Timestamp>,
+    /// Its image.
+    pub image: Option<String>,
+}
+
+impl<'a> NewPin<'a> {
+    /// A key whose type is what it says itself.
+    fn of(key_blob: &'a [u8], vouched_by: PinVoucher, circumstances: &'a Circumstances) -> Self {
+        let key_type = crate::signature::key_type(key_blob).unwrap_or("unknown");
+        Self { key_type, key_blob, vouched_by, circumstances }
+    }
+}
+
+impl From<&Target> for Circumstances {
+    fn from(target: &Target) -> Self {
+        let image = (!target.image.is_empty()).then(|| target.image.clone());
+        Self { launch_time: target.launch_time, image }
+    }
+}
+
+impl Circumstances {
+    fn launched(&self) -> Option<i64> {
+        self.launch_time.map(Timestamp::as_millisecond)
+    }
 }
 
 impl Store {
@@ -115,31 +136,65 @@ impl Store {
     pub async fn remember(
         &self,
         machine: &MachineId,
-        key_type: &str,
-        key_blob: &[u8],
-        vouched_by: Voucher,
+        pin: &NewPin<'_>,
         now: Timestamp,
     ) -> Result<Pin, StoreError> {
         // The update that changes nothing makes RETURNING answer with the row that was there.
         let held = sqlx::query(
             "INSERT INTO host_key_pins
                (account, region, instance_id, key_type, key_blob, fingerprint, vouched_by,
-                first_seen, last_seen)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+                first_seen, last_seen, launch_time, image)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)
              ON CONFLICT (account, region, instance_id) DO UPDATE SET account = excluded.account
              RETURNING *",
         )
         .bind(&machine.account)
         .bind(&machine.region)
         .bind(machine.instance.as_str())
-        .bind(key_type)
-        .bind(BASE64.encode(key_blob))
-        .bind(Fingerprint::of_blob(key_blob).as_str())
-        .bind(vouched_by.name())
+        .bind(pin.key_type)
+        .bind(BASE64.encode(pin.key_blob))
+        .bind(Fingerprint::of_blob(pin.key_blob).as_str())
+        .bind(pin.vouched_by.name())
         .bind(now.as_millisecond())
+        .bind(pin.circumstances.launched())
+        .bind(pin.circumstances.image.as_deref())
         .fetch_one(&self.pool)
         .await?;
         read(&held)
+    }
+
+    /// Pins a key in place of the one that is `replaced`. Where another is pinned, that one stays; where none is
+    /// any more, the key is pinned as if none had been. Answers the pin that holds: compare before trusting.
+    ///
+    /// # Errors
+    /// When the database does not answer or the stored row is damaged.
+    pub async fn replace(
+        &self,
+        machine: &MachineId,
+        replaced: &[u8],
+        pin: &NewPin<'_>,
+        now: Timestamp,
+    ) -> Result<Pin, StoreError> {
+        sqlx::query(
+            "UPDATE host_key_pins
+             SET key_type = $5, key_blob = $6, fingerprint = $7, vouched_by = $8, first_seen = $9, last_seen = $9,
+                 launch_time = $10, image = $11
+             WHERE account = $1 AND region = $2 AND instance_id = $3 AND key_blob = $4",
+        )
+        .bind(&machine.account)
+        .bind(&machine.region)
+        .bind(machine.instance.as_str())
+        .bind(BASE64.encode(replaced))
+        .bind(pin.key_type)
+        .bind(BASE64.encode(pin.key_blob))
+        .bind(Fingerprint::of_blob(pin.key_blob).as_str())
+        .bind(pin.vouched_by.name())
+        .bind(now.as_millisecond())
+        .bind(pin.circumstances.launched())
+        .bind(pin.circumstances.image.as_deref())
+        .execute(&self.pool)
+        .await?;
+        self.remember(machine, pin, now).await
     }
 
     /// Notes that the machine proved to have its pinned key; says whether there is such a pin.
@@ -175,7 +230,7 @@ impl Store {
         .bind(&machine.region)
         .bind(machine.instance.as_str())
         .bind(BASE64.encode(key_blob))
-        .bind(Voucher::Operator.name())
+        .bind(PinVoucher::Operator.name())
         .execute(&self.pool)
         .await?;
         Ok(vouched.rows_affected() > 0)
@@ -252,12 +307,29 @@ impl PinBoard for Store {
         &'a self,
         target: &'a Target,
         key_blob: &'a [u8],
+        vouched_by: PinVoucher,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
         Box::pin(async move {
-            let key_type = crate::signature::key_type(key_blob).unwrap_or("unknown");
-            let machine = MachineId::from(target);
-            let pin = self.remember(&machine, key_type, key_blob, Voucher::FirstUse, now).await;
+            let circumstances = Circumstances::from(target);
+            let new = NewPin::of(key_blob, vouched_by, &circumstances);
+            let pin = self.remember(&MachineId::from(target), &new, now).await;
+            pin.map(known).map_err(|error| PinError(error.to_string()))
+        })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        target: &'a Target,
+        replaced: &'a PinnedKey,
+        key_blob: &'a [u8],
+        vouched_by: PinVoucher,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<PinnedKey, PinError>> {
+        Box::pin(async move {
+            let circumstances = Circumstances::from(target);
+            let new = NewPin::of(key_blob, vouched_by, &circumstances);
+            let pin = self.replace(&MachineId::from(target), &replaced.key_blob, &new, now).await;
             pin.map(known).map_err(|error| PinError(error.to_string()))
         })
     }
@@ -271,7 +343,15 @@ impl PinBoard for Store {
 }
 
 fn known(pin: Pin) -> PinnedKey {
-    PinnedKey { key_type: pin.key_type, key_blob: pin.key_blob, fingerprint: pin.fingerprint }
+    PinnedKey {
+        key_type: pin.key_type,
+        key_blob: pin.key_blob,
+        fingerprint: pin.fingerprint,
+        vouched_by: pin.vouched_by,
+        pinned_at: pin.first_seen,
+        launch_time: pin.circumstances.launch_time,
+        image: pin.circumstances.image,
+    }
 }
 
 /// One row, checked.
@@ -289,11 +369,16 @@ fn read(row: &AnyRow) -> Result<Pin, StoreError> {
         return Err(damaged("fingerprint"));
     }
     let vouched_by: String = row.try_get("vouched_by")?;
-    let vouched_by = Voucher::parse(&vouched_by).ok_or_else(|| damaged("vouched_by"))?;
+    let vouched_by = PinVoucher::parse(&vouched_by).ok_or_else(|| damaged("vouched_by"))?;
     let time = |column| -> Result<Timestamp, StoreError> {
         Timestamp::from_millisecond(row.try_get(column)?).map_err(|_| damaged(column))
     };
+    let launched: Option<i64> = row.try_get("launch_time")?;
+    let launch_time = launched
+        .map(|launched| Timestamp::from_millisecond(launched).map_err(|_| damaged("launch_time")))
+        .transpose()?;
     Ok(Pin {
+        circumstances: Circumstances { launch_time, image: row.try_get("image")? },
         key_type: row.try_get("key_type")?,
         first_seen: time("first_seen")?,
         last_seen: time("last_seen")?,
@@ -321,8 +406,14 @@ mod tests {
         Timestamp::from_second(seconds).expect("a time")
     }
 
+    fn new(key_blob: &[u8]) -> NewPin<'_> {
+        static UNKNOWN: Circumstances = Circumstances { launch_time: None, image: None };
+        let vouched_by = PinVoucher::FirstUse;
+        NewPin { key_type: "ssh-ed25519", key_blob, vouched_by, circumstances: &UNKNOWN }
+    }
+
     async fn remember(store: &Store, machine: &MachineId, blob: &[u8]) -> Pin {
-        store.remember(machine, "ssh-ed25519", blob, Voucher::FirstUse, at(100)).await.expect("remembered")
+        store.remember(machine, &new(blob), at(100)).await.expect("remembered")
     }
 
     on_both! {
@@ -333,7 +424,7 @@ mod tests {
             let store = lab.open().await;
             assert_eq!(store.pin(&machine("eu-west-1")).await.expect("an answer"), Some(pin.clone()));
             assert_eq!(pin.fingerprint, Fingerprint::of_blob(b"key"));
-            assert_eq!((pin.vouched_by, pin.first_seen, pin.last_seen), (Voucher::FirstUse, at(100), at(100)));
+            assert_eq!((pin.vouched_by, pin.first_seen, pin.last_seen), (PinVoucher::FirstUse, at(100), at(100)));
             assert_eq!((pin.key_type.as_str(), pin.key_blob.as_slice()), ("ssh-ed25519", b"key".as_slice()));
         }
 
@@ -383,6 +474,24 @@ mod tests {
             assert_eq!((pin.first_seen, pin.last_seen), (at(100), at(200)));
         }
 
+        async fn a_pin_remembers_its_circumstances_and_can_be_replaced_while_it_is_the_one(lab) {
+            let store = lab.open().await;
+            let machine = machine("eu-west-1");
+            let circumstances = Circumstances { launch_time: Some(at(50)), image: Some("ami-1".to_owned()) };
+            let console = NewPin { vouched_by: PinVoucher::Console, circumstances: &circumstances, ..new(b"one") };
+            let pin = store.remember(&machine, &console, at(100)).await.expect("remembered");
+            assert_eq!((pin.vouched_by, &pin.circumstances), (PinVoucher::Console, &circumstances));
+            let signed = NewPin { vouched_by: PinVoucher::Ca, ..new(b"two") };
+            let kept = store.replace(&machine, b"other", &signed, at(200)).await.expect("an answer");
+            assert_eq!(kept, pin, "another key is pinned than the one that was to be replaced");
+            let replaced = store.replace(&machine, b"one", &signed, at(200)).await.expect("an answer");
+            assert_eq!((replaced.key_blob.as_slice(), replaced.first_seen), (b"two".as_slice(), at(200)));
+            assert_eq!((replaced.vouched_by, replaced.circumstances), (PinVoucher::Ca, Circumstances::default()));
+            store.forget(&machine).await.expect("forgotten");
+            let anew = store.replace(&machine, b"two", &new(b"three"), at(300)).await.expect("an answer");
+            assert_eq!(anew.key_blob, b"three");
+        }
+
         async fn a_forgotten_pin_can_be_set_anew(lab) {
             let store = lab.open().await;
             let machine = machine("eu-west-1");
@@ -399,9 +508,9 @@ mod tests {
             remember(&store, &machine, b"key").await;
             assert!(!store.vouch(&machine, b"other").await.expect("an answer"));
             let voucher = async || store.pin(&machine).await.expect("an answer").expect("a pin").vouched_by;
-            assert_eq!(voucher().await, Voucher::FirstUse);
+            assert_eq!(voucher().await, PinVoucher::FirstUse);
             assert!(store.vouch(&machine, b"key").await.expect("an answer"));
-            assert_eq!(voucher().await, Voucher::Operator);
+            assert_eq!(voucher().await, PinVoucher::Operator);
         }
 
         async fn a_row_that_was_tampered_with_is_an_error_and_can_be_forgotten(lab) {

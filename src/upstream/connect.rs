@@ -10,13 +10,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::UpstreamError;
-use super::host_key::{Doubt, PinnedKey, Vouched, verify};
+use super::host_key::{Believed, Disbelief};
 use super::{Connector, Settings};
 use crate::credential::{EphemeralKey, InjectError, Injected, PublicHalf};
-use crate::domain::{Fingerprint, Target};
+use crate::domain::{Fingerprint, PinVoucher, Target};
 use crate::policy::Permit;
 use crate::ssh::{self, ClientAuthError, ClientConfig, Connection, Limits, Negotiated, Signer, Unverified};
 use crate::tcp::PromptTcp;
+use crate::vouch::Vouched;
 
 /// How long a push that is under way is waited for once dialling has failed: its outcome belongs in the audit.
 pub(super) const PUSH_LINGER: Duration = Duration::from_secs(2);
@@ -41,6 +42,10 @@ pub struct Facts {
     pub host_key: Fingerprint,
     /// What vouched for it.
     pub vouched: Vouched,
+    /// What had vouched for the pin when it was set, where the pin vouched.
+    pub pin_vouched_by: Option<PinVoucher>,
+    /// The pin in whose place a host certificate has put this key.
+    pub replaced: Option<Fingerprint>,
     /// The algorithms.
     pub negotiated: Option<Negotiated>,
 }
@@ -101,46 +106,59 @@ impl Connector {
     ) -> Result<Upstream, UpstreamError> {
         let target = permit.target();
         let pin = self.pins.pin(target).await.map_err(UpstreamError::Pins)?;
+        let pin = pin.as_ref();
         let key = EphemeralKey::generate().map_err(|_| UpstreamError::Key)?;
-        let unverified = {
-            let mut push = pin!(self.push(permit, key.public_half()));
-            let mut dial = pin!(dial(target, address, &self.settings, pin.as_ref()));
-            tokio::select! {
-                outcome = &mut push => {
-                    let failed = outcome.result.as_ref().err().cloned();
-                    *pushed = Some(outcome);
-                    if let Some(error) = failed {
-                        return Err(UpstreamError::Push(error));
-                    }
-                    dial.await?
-                }
-                dialled = &mut dial => match dialled {
-                    Ok(unverified) => {
-                        let outcome = push.await;
-                        let failed = outcome.result.as_ref().err().cloned();
-                        *pushed = Some(outcome);
-                        if let Some(error) = failed {
-                            return Err(UpstreamError::Push(error));
-                        }
-                        unverified
-                    }
-                    Err(error) => {
-                        *pushed = timeout(PUSH_LINGER, push).await.ok();
+        let known_type = self.chain.known_type(target, pin);
+        let exchange = self.push_and_dial(permit, address, known_type, key.public_half(), pushed);
+        // What fails first ends both: nobody waits for a console of a machine that cannot be reached.
+        let (unverified, console) =
+            tokio::try_join!(exchange, async { Ok::<_, UpstreamError>(self.console(target, pin).await) })?;
+        let (unverified, believed) = match self.believe(target, pin, &console, &unverified).await {
+            Ok(believed) => (unverified, believed),
+            Err(Disbelief::Failed(error)) => return Err(error),
+            Err(Disbelief::AskFor { key_type, .. }) => {
+                let again = self.dial(target, address, Some(key_type)).await?;
+                match self.believe(target, pin, &console, &again).await {
+                    Ok(believed) => (again, believed),
+                    Err(Disbelief::Failed(error) | Disbelief::AskFor { otherwise: error, .. }) => {
                         return Err(error);
                     }
-                },
+                }
             }
         };
-        let (host_key, vouched) = self.believe(target, pin.as_ref(), &unverified).await?;
-        let facts = Facts {
-            target_ident: unverified.server_ident(),
-            host_key,
-            vouched,
-            negotiated: unverified.negotiated(),
-        };
+        let facts = facts(&unverified, believed);
         let connection =
             log_in(unverified, permit.login().as_str(), &key, self.settings.handshake_timeout).await?;
         Ok(Upstream { connection, facts })
+    }
+
+    /// Pushes the key and exchanges keys with the target side by side.
+    async fn push_and_dial(
+        &self,
+        permit: &Permit,
+        address: SocketAddr,
+        known_type: Option<String>,
+        key: &PublicHalf,
+        pushed: &mut Option<Pushed>,
+    ) -> Result<Unverified, UpstreamError> {
+        let mut push = pin!(self.push(permit, key));
+        let mut dial = pin!(self.dial(permit.target(), address, known_type));
+        tokio::select! {
+            outcome = &mut push => {
+                taken(pushed, outcome)?;
+                dial.await
+            }
+            dialled = &mut dial => match dialled {
+                Ok(unverified) => {
+                    taken(pushed, push.await)?;
+                    Ok(unverified)
+                }
+                Err(error) => {
+                    *pushed = timeout(PUSH_LINGER, push).await.ok();
+                    Err(error)
+                }
+            },
+        }
     }
 
     pub(super) async fn push(&self, permit: &Permit, key: &PublicHalf) -> Pushed {
@@ -149,47 +167,54 @@ impl Connector {
         Pushed { fingerprint: key.fingerprint().clone(), result, took: started.elapsed() }
     }
 
-    async fn believe(
-        &self,
+    /// The TCP connection and the key exchange on it.
+    fn dial<'a>(
+        &'a self,
         target: &Target,
-        pin: Option<&PinnedKey>,
-        unverified: &Unverified,
-    ) -> Result<(Fingerprint, Vouched), UpstreamError> {
-        let blob = unverified.host_key();
-        let shown = Fingerprint::of_blob(&blob);
-        let trust = self.settings.trust_on_first_use;
-        match verify(&*self.pins, target, pin, &blob, trust, self.clock.now()).await {
-            Ok(vouched) => Ok((shown, vouched)),
-            Err(Doubt::Changed { pinned }) => Err(UpstreamError::HostKeyChanged { pinned, shown }),
-            Err(Doubt::Unknown) => Err(UpstreamError::HostKeyUnknown { shown }),
-            Err(Doubt::Pins(error)) => Err(UpstreamError::Pins(error)),
+        address: SocketAddr,
+        known_host_key: Option<String>,
+    ) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
+        let settings = &self.settings;
+        let config = ClientConfig {
+            known_host_key,
+            host_certificates: self.chain.asks_for_certificates(),
+            legacy: settings.legacy_targets.contains(&target.id),
+            limits: Limits {
+                channels_max: TARGET_CHANNELS_MAX,
+                keepalive_interval: settings.keepalive_interval,
+                keepalive_max: settings.keepalive_max,
+            },
+            ..ClientConfig::default()
+        };
+        async move {
+            let stream = dial_tcp(address, settings).await?;
+            match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
+                Ok(Ok(unverified)) => Ok(unverified),
+                Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
+                Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
+            }
         }
     }
 }
 
-fn dial<'a>(
-    target: &Target,
-    address: SocketAddr,
-    settings: &'a Settings,
-    pin: Option<&'a PinnedKey>,
-) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
-    let config = ClientConfig {
-        known_host_key: pin.map(|pin| pin.key_type.clone()),
-        legacy: settings.legacy_targets.contains(&target.id),
-        limits: Limits {
-            channels_max: TARGET_CHANNELS_MAX,
-            keepalive_interval: settings.keepalive_interval,
-            keepalive_max: settings.keepalive_max,
-        },
-        ..ClientConfig::default()
-    };
-    async move {
-        let stream = dial_tcp(address, settings).await?;
-        match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
-            Ok(Ok(unverified)) => Ok(unverified),
-            Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
-            Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
-        }
+/// Notes what became of a push.
+///
+/// # Errors
+/// When it failed.
+pub(super) fn taken(pushed: &mut Option<Pushed>, outcome: Pushed) -> Result<(), UpstreamError> {
+    let failed = outcome.result.as_ref().err().cloned();
+    *pushed = Some(outcome);
+    failed.map_or(Ok(()), |error| Err(UpstreamError::Push(error)))
+}
+
+fn facts(unverified: &Unverified, believed: Believed) -> Facts {
+    Facts {
+        target_ident: unverified.server_ident(),
+        host_key: believed.fingerprint,
+        vouched: believed.vouched,
+        pin_vouched_by: believed.pin_vouched_by,
+        replaced: believed.replaced,
+        negotiated: unverified.negotiated(),
     }
 }
 

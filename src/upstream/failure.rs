@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::host_key::PinError;
 use crate::credential::InjectError;
 use crate::domain::{Fingerprint, Target};
 use crate::ssh::CloseReason;
+use crate::vouch::{Contradicts, PinError, Unvouched};
 
 /// A target could not be reached, is not the one we know, or did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,19 +32,23 @@ pub enum UpstreamError {
     /// The SSH connection ended while it was set up.
     #[error("the SSH connection failed: {0}")]
     Ssh(CloseReason),
-    /// The host key is not the pinned one.
-    #[error("the host key changed: pinned {pinned}, shown {shown}")]
+    /// The host key is not the one that is known.
+    #[error("the host key changed: {pinned} is known ({}), {shown} was shown", origin(.by))]
     HostKeyChanged {
         /// What we know.
         pinned: Fingerprint,
         /// What was shown.
         shown: Fingerprint,
+        /// Where we know it from.
+        by: Contradicts,
     },
-    /// No pin, and first use is not trusted.
-    #[error("the host key {shown} is not pinned")]
+    /// Nobody vouches for the host key.
+    #[error("nothing vouches for the host key {shown}: {why}")]
     HostKeyUnknown {
         /// What was shown.
         shown: Fingerprint,
+        /// Why nobody does.
+        why: Unvouched,
     },
     /// The pins cannot be used.
     #[error(transparent)]
@@ -85,9 +89,9 @@ impl UpstreamError {
     /// The host key that was shown and the one that was expected, where it is about those.
     #[must_use]
     pub fn host_keys(&self) -> (Option<&Fingerprint>, Option<&Fingerprint>) {
-        if let Self::HostKeyChanged { pinned, shown } = self {
+        if let Self::HostKeyChanged { pinned, shown, .. } = self {
             (Some(shown), Some(pinned))
-        } else if let Self::HostKeyUnknown { shown } = self {
+        } else if let Self::HostKeyUnknown { shown, .. } = self {
             (Some(shown), None)
         } else {
             (None, None)
@@ -131,18 +135,69 @@ impl UpstreamError {
             Self::Ssh(_) | Self::LoginTimeout(_) => format!(
                 "{name} broke off the SSH connection while it was set up; check the sshd log there and try again."
             ),
-            Self::HostKeyChanged { pinned, shown } => format!(
-                "the host key of {name} has changed: drawbridge knows {pinned}, {name} shows {shown}; \
-                 if its key was replaced on purpose, ask your drawbridge operator to forget the old one."
-            ),
-            Self::HostKeyUnknown { shown } => format!(
-                "drawbridge does not know the host key of {name} ({shown}) and only believes pinned keys; \
-                 ask your drawbridge operator to pin it."
-            ),
+            Self::HostKeyChanged { pinned, shown, by } => changed(name, target, pinned, shown, by),
+            Self::HostKeyUnknown { shown, why } => unvouched(name, shown, why),
             Self::LoginRejected { .. } => format!(
                 "{name} did not let \"{login}\" in although the key was pushed; check that this login exists there \
                  and that the EC2 Instance Connect agent is installed."
             ),
         }
+    }
+}
+
+/// Where a key is known from, for the operator.
+fn origin(by: &Contradicts) -> String {
+    match by {
+        Contradicts::Pin(change) => match change.since() {
+            Some(since) => format!("{}; the instance {since}", change.origin()),
+            None => change.origin(),
+        },
+        Contradicts::Tag(tag) => format!("its tag {tag}"),
+        Contradicts::Console => "its console output".to_owned(),
+    }
+}
+
+fn changed(
+    name: &str,
+    target: &Target,
+    known: &Fingerprint,
+    shown: &Fingerprint,
+    by: &Contradicts,
+) -> String {
+    match by {
+        Contradicts::Pin(change) => {
+            let since = change.since().map(|since| format!(" {} {since};", target.id)).unwrap_or_default();
+            format!(
+                "the host key of {name} has changed: drawbridge knows {known} ({}), {name} shows {shown};{since} if \
+                 its key was replaced on purpose, ask your drawbridge operator to forget the old one.",
+                change.origin()
+            )
+        }
+        Contradicts::Tag(tag) => format!(
+            "the host key of {name} is not the one that its tag {tag} names: the tag says {known}, {name} shows \
+             {shown}; if its key was replaced on purpose, ask whoever runs {name} to correct the tag."
+        ),
+        Contradicts::Console => format!(
+            "the host key of {name} is not the one that it wrote on its console when it first started: that was \
+             {known}, {name} shows {shown}; if its key was replaced on purpose, ask your drawbridge operator to pin \
+             the new one."
+        ),
+    }
+}
+
+fn unvouched(name: &str, shown: &Fingerprint, why: &Unvouched) -> String {
+    match why {
+        Unvouched::Silence(_) => format!(
+            "drawbridge does not know the host key of {name} ({shown}) and nothing vouches for it; ask your \
+             drawbridge operator to pin it."
+        ),
+        Unvouched::Tag { tag, why } => format!(
+            "drawbridge cannot verify the host key of {name} ({shown}), because the tag {tag} of the instance {why}; \
+             ask whoever runs {name} to correct the tag."
+        ),
+        Unvouched::Console(_) => format!(
+            "drawbridge cannot verify the host key of {name} ({shown}), because its console output names two \
+             different keys; ask your drawbridge operator to pin the right one."
+        ),
     }
 }

@@ -1,8 +1,8 @@
 //! Permit → [`Upstream`]: our SSH connection to the target; or [`Tunnel`]: the way for the client's own.
 //!
 //! The key push runs beside dialling and key exchange. What always holds here: the address dialled is
-//! the permit's target's; nothing is sent to a machine whose host key was not verified against the pin
-//! of (account, region, instance id); exactly one key is offered, signed at once.
+//! the permit's target's; nothing is sent to a machine whose host key nobody in the chain of vouchers has vouched for
+//! ([`crate::vouch`]); exactly one key is offered, signed at once; for a machine that is pinned no console is read.
 //!
 //! What is not here: whether it may be done (the permit says so), and telling the audit (the session does).
 
@@ -17,18 +17,16 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::credential::Injector;
-use crate::domain::{InstanceId, Target};
+use crate::domain::{HostKeyVoucher, InstanceId, Target};
+use crate::vouch::{Chain, ConsoleReader, NoConsoles, PinBoard};
 
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
-pub use host_key::{PinBoard, PinError, PinnedKey, Vouched};
 pub use tunnel::Tunnel;
 
 /// How targets are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether the first host key seen of an instance is believed.
-    pub trust_on_first_use: bool,
     /// For the TCP connection.
     pub connect_timeout: Duration,
     /// For key exchange and login, each.
@@ -46,12 +44,15 @@ pub struct Settings {
 pub struct Connector {
     injector: Arc<dyn Injector>,
     pins: Arc<dyn PinBoard>,
+    chain: Chain,
+    consoles: Arc<dyn ConsoleReader>,
     settings: Settings,
     clock: SharedClock,
 }
 
 impl Connector {
-    /// A connector that pushes keys with `injector` and believes `pins`.
+    /// A connector that pushes keys with `injector` and believes `pins`, and nothing else: see
+    /// [`Self::believing`].
     #[must_use]
     pub fn new(
         injector: Arc<dyn Injector>,
@@ -59,7 +60,14 @@ impl Connector {
         settings: Settings,
         clock: SharedClock,
     ) -> Self {
-        Self { injector, pins, settings, clock }
+        let chain = Chain { order: vec![HostKeyVoucher::Pins], ..Chain::default() };
+        Self { injector, pins, chain, consoles: Arc::new(NoConsoles), settings, clock }
+    }
+
+    /// The same, with others who vouch for host keys.
+    #[must_use]
+    pub fn believing(self, chain: Chain, consoles: Arc<dyn ConsoleReader>) -> Self {
+        Self { chain, consoles, ..self }
     }
 
     /// Notes that a target was reached and proved to be itself. Best effort: nothing rests on it.

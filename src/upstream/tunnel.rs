@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Connector;
-use super::connect::{PUSH_LINGER, Pushed, dial_tcp};
+use super::connect::{PUSH_LINGER, Pushed, dial_tcp, taken};
 use super::failure::UpstreamError;
 use crate::credential::PublicHalf;
 use crate::policy::{ConnectPermit, Permit};
@@ -74,10 +74,4 @@ impl Connector {
             },
         }
     }
-}
-
-fn taken(pushed: &mut Option<Pushed>, outcome: Pushed) -> Result<(), UpstreamError> {
-    let failed = outcome.result.as_ref().err().cloned();
-    *pushed = Some(outcome);
-    failed.map_or(Ok(()), |error| Err(UpstreamError::Push(error)))
 }

@@ -22,6 +22,7 @@ import boto3
 import network_world
 from moto.core.responses import BaseResponse
 from moto.ec2.models import ec2_backends
+from moto.ec2.responses.general import General
 from moto.ec2instanceconnect.responses import Ec2InstanceConnectResponse
 from moto.iam.models import get_account_id_from, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -156,6 +157,20 @@ class AwsLab:
             return json.dumps(answer)
 
         Ec2InstanceConnectResponse.send_ssh_public_key = send_ssh_public_key
+        # moto's consoles all show the same old boot, without host keys.
+        self.consoles: dict[str, str] = {}
+        self.console_reads: list[str] = []
+        consoles, reads, moto_s = self.consoles, self.console_reads, General.get_console_output
+
+        def get_console_output(response: General):
+            result = moto_s(response)
+            instance = response._get_param("InstanceId")
+            reads.append(instance)
+            if instance in consoles:
+                result.result["Output"] = base64.b64encode(consoles[instance].encode()).decode()
+            return result
+
+        General.get_console_output = get_console_output
         self.faults = Faults(DomainDispatcherApplication(create_backend_app))
         self.server = make_server("127.0.0.1", 0, self.faults, threaded=True, request_handler=MotoRequestHandler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -207,6 +222,18 @@ class AwsLab:
         ec2 = self._client("ec2", key, region)
         call = {"running": ec2.start_instances, "stopped": ec2.stop_instances, "terminated": ec2.terminate_instances}[state]
         call(InstanceIds=[instance])
+
+    def console(self, instance: str, text: str) -> None:
+        """What stands on that instance's console from here on."""
+        self.consoles[instance] = text
+
+    def reads_of_console(self, instance: str) -> int:
+        """How often that instance's console was asked for."""
+        return self.console_reads.count(instance)
+
+    def tag(self, account: str, instance: str, name: str, value: str) -> None:
+        key, region, _, _ = self.accounts[account]
+        self._client("ec2", key, region).create_tags(Resources=[instance], Tags=[{"Key": name, "Value": value}])
 
     def role(self, account: str, name: str = "bastion-target") -> dict:
         """A role of that account which the other accounts may assume."""

@@ -126,13 +126,17 @@ class Lab:
         kill([*descendants(pid), pid], signal.SIGKILL)
         return child.wait()
 
-    def sshd(self, instance: str, ip: str, port: int, extra: str = "") -> dict:
-        """A real sshd as one instance, which lets in what was pushed to that instance."""
+    def sshd(self, instance: str, ip: str, port: int, extra: str = "", certified: dict | None = None) -> dict:
+        """A real sshd as one instance, which lets in what was pushed to that instance; its host key may be certified."""
         base = self.folder / f"sshd-{instance}"
         base.mkdir(exist_ok=True)  # an instance that comes back has another host key
         host_key = base / "host_key"
         host_key.unlink(missing_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", instance, "-f", str(host_key)], check=True)
+        if certified:
+            subprocess.run(["ssh-keygen", "-q", "-s", certified["ca"], "-h", "-I", instance, *certified["options"],
+                            str(host_key.with_suffix(".pub"))], check=True)
+            extra += f"\nHostCertificate {base}/host_key-cert.pub"
         calls = self.folder / "calls" / instance
         agent = f"/bin/sh {HERE}/authorized_keys_command.sh {self.folder}/keys {calls} {instance} %u %f"
         (base / "sshd_config").write_text("\n".join([

@@ -35,6 +35,8 @@ mod forwards;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod host_keys_vouched;
+#[cfg(test)]
 mod main_path;
 #[cfg(test)]
 mod menu;

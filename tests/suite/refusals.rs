@@ -184,7 +184,7 @@ fn a_changed_host_key_refuses_with_both_fingerprints() {
 
 #[test]
 fn where_only_pinned_keys_are_believed_an_operator_pins_them() {
-    let builder = Lab::with().instance("web-1").config("upstream", "host_keys", "\"pinned\"");
+    let builder = Lab::with().instance("web-1").config("upstream", "host_keys", "[\"pins\"]");
     let lab = builder.start();
     let instance = lab.instance("web-1");
     let shown = instance.host_fingerprint();

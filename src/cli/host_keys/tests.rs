@@ -4,9 +4,10 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::cli::{Arguments, Exit};
+use crate::domain::PinVoucher;
 use crate::domain::{Fingerprint, InstanceId};
 use crate::signature::keygen::{KeyFiles, Workshop};
-use crate::store::{MachineId, Pin, Store, Voucher};
+use crate::store::{Circumstances, MachineId, NewPin, Pin, Store};
 
 const ID: &str = "i-0123456789abcdef0";
 const HERE: [&str; 4] = ["--account", "123456789012", "--region", "eu-west-1"];
@@ -82,7 +83,9 @@ impl Desk {
         self.with_store(async |store| {
             let now = jiff::Timestamp::from_second(1_767_323_045).expect("a time");
             let machine = machine(region);
-            let pinned = store.remember(&machine, key_type, blob, Voucher::FirstUse, now).await;
+            let (vouched_by, circumstances) = (PinVoucher::FirstUse, &Circumstances::default());
+            let new = NewPin { key_type, key_blob: blob, vouched_by, circumstances };
+            let pinned = store.remember(&machine, &new, now).await;
             pinned.expect("remembered");
         });
     }
@@ -117,14 +120,14 @@ fn what_is_pinned_is_listed_and_what_is_forgotten_is_gone() {
         )
     );
     let pin = desk.held("eu-west-1").expect("a pin");
-    assert_eq!((pin.key_blob, pin.vouched_by), (key.blob, Voucher::Operator));
+    assert_eq!((pin.key_blob, pin.vouched_by), (key.blob, PinVoucher::Operator));
     let listed = desk.done(&["list"]);
     let row: Vec<&str> = listed.lines().nth(1).expect("a row").split_whitespace().collect();
     assert!(listed.starts_with("INSTANCE ") && listed.lines().count() == 2, "{listed}");
     assert_eq!(row[..3], [ID, "123456789012", "eu-west-1"]);
     assert_eq!(row[4..], ["operator", "ssh-ed25519", &fingerprint]);
     let forgot = desk.done(&["forget", ID]);
-    assert!(forgot.contains(&format!("ssh-ed25519 {fingerprint}, entered by an operator")), "{forgot}");
+    assert!(forgot.contains(&format!("ssh-ed25519 {fingerprint}, pinned by an operator on")), "{forgot}");
     assert_eq!(desk.held("eu-west-1"), None);
     assert_eq!(desk.done(&["list"]), "No host key is pinned.\n");
 }
@@ -154,6 +157,8 @@ fn the_answer_in_json_has_all_that_pin_needs() {
         "public_key": key.line.trim_end_matches(" host"),
         "vouched_by": "first-use",
         "pinned_at": "2026-01-02T03:04:05.000Z",
+        "launch_time": null,
+        "image": null,
     }]);
     assert_eq!(listed, expected);
     desk.pin(listed[0]["public_key"].as_str().expect("text"));
@@ -205,7 +210,7 @@ fn pinning_what_was_seen_first_vouches_for_it() {
     let key = desk.key();
     desk.first_use("eu-west-1", "ssh-ed25519", &key.blob);
     assert!(desk.pin(&key.line).contains("now you have vouched for it"));
-    assert_eq!(desk.held("eu-west-1").expect("a pin").vouched_by, Voucher::Operator);
+    assert_eq!(desk.held("eu-west-1").expect("a pin").vouched_by, PinVoucher::Operator);
     assert!(desk.pin(&key.line).contains("is already the pinned host key"));
 }
 
@@ -235,10 +240,22 @@ fn keys_come_from_files_and_weak_ones_are_refused() {
 fn what_follows_depends_on_whom_first_use_convinces() {
     let desk = Desk::new("");
     desk.first_use("eu-west-1", "ssh-ed25519", b"key");
-    assert!(desk.done(&["forget", ID]).contains("The next key that the machine shows will be pinned."));
-    let desk = Desk::new("[upstream]\nhost_keys = \"pinned\"\n");
+    let forgot = desk.done(&["forget", ID]);
+    assert!(
+        forgot.contains("will be pinned, unless one of these knows better: a host certificate,"),
+        "{forgot}"
+    );
+    let desk = Desk::new("[upstream]\nhost_keys = [\"pins\", \"tofu\"]\n");
     desk.first_use("eu-west-1", "ssh-ed25519", b"key");
-    assert!(desk.done(&["forget", ID]).contains("cannot be reached until"));
+    assert!(desk.done(&["forget", ID]).contains("The next key that the machine shows will be pinned."));
+    let desk = Desk::new("[upstream]\nhost_keys = [\"pins\"]\n");
+    desk.first_use("eu-west-1", "ssh-ed25519", b"key");
+    assert!(
+        desk.done(&["forget", ID]).contains("cannot be reached until `drawbridge host-keys pin` pins a key.")
+    );
+    let desk = Desk::new("[upstream]\nhost_keys = [\"pins\", \"console\"]\n");
+    desk.first_use("eu-west-1", "ssh-ed25519", b"key");
+    assert!(desk.done(&["forget", ID]).contains("or one of these vouches for it: its console output."));
 }
 
 #[test]

@@ -104,7 +104,8 @@ mod tests {
     use crate::domain::Fingerprint;
     use crate::ssh::testing::connected;
     use crate::ssh::{ChannelEvent, ChannelKind};
-    use crate::upstream::{Facts, Upstream, Vouched};
+    use crate::upstream::{Facts, Upstream};
+    use crate::vouch::Vouched;
 
     #[tokio::test]
     async fn a_question_of_the_target_holds_back_no_sign_of_life() {
@@ -141,6 +142,8 @@ mod tests {
             target_ident: String::new(),
             host_key: Fingerprint::of_blob(b"host"),
             vouched: Vouched::Pinned,
+            pin_vouched_by: None,
+            replaced: None,
             negotiated: None,
         };
         let mut errand = bastion.errand("web-1");

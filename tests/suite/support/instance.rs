@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -90,6 +90,31 @@ impl Instance {
     pub(crate) fn come_back_with_another_host_key(&self) {
         let request = json!({"do": "sshd", "instance": self.id, "ip": self.ip, "port": self.port});
         self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
+    }
+
+    /// The sshd comes back with another host key and a certificate for it by `ca`; what `ssh-keygen -s CA -h` is
+    /// given besides.
+    pub(crate) fn come_back_certified(&self, ca: &Path, options: &[&str]) {
+        let certified = json!({"ca": ca, "options": options});
+        let request = json!({"do": "sshd", "instance": self.id, "ip": self.ip, "port": self.port, "certified": certified});
+        self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
+    }
+
+    /// The sshd comes back with another host key, and with further lines of `sshd_config`.
+    pub(crate) fn come_back_with(&self, lines: &str) {
+        let request =
+            json!({"do": "sshd", "instance": self.id, "ip": self.ip, "port": self.port, "extra": lines});
+        self.sshd(|sshd| *sshd = Sshd::from(&Supervisor::get().ask(&request)));
+    }
+
+    /// What stands on its console from here on.
+    pub(crate) fn writes_on_its_console(&self, text: &str) {
+        Supervisor::get().aws("console", json!({"instance": self.id, "text": text}));
+    }
+
+    /// How often its console was asked for.
+    pub(crate) fn reads_of_console(&self) -> u64 {
+        Supervisor::get().aws("reads_of_console", json!({"instance": self.id})).as_u64().expect("a number")
     }
 
     /// Its public host key, as a `.pub` file has it.

@@ -64,6 +64,13 @@ impl Prepared {
         }
     }
 
+    /// A tag of an instance, which is listed with it from the next refresh on.
+    pub(crate) fn tag(&self, instance: &Instance, name: &str, value: &str) {
+        let account = &self.account["account"];
+        let tag = json!({"account": account, "instance": instance.id, "name": name, "value": value});
+        Supervisor::get().aws("tag", tag);
+    }
+
     /// Starts the daemon and waits until it answers.
     #[track_caller]
     pub(crate) fn serve(self) -> Lab {

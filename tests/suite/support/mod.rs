@@ -25,7 +25,7 @@ pub(crate) use builder::Builder;
 pub(crate) use client::{Client, Running, Way};
 pub(crate) use daemon::{Daemon, Start, greets};
 pub(crate) use files::{UserEntry, certify, fingerprint, new_key, new_key_of, public_half, revocation_list};
-pub(crate) use instance::next_address;
+pub(crate) use instance::{Instance, next_address};
 pub(crate) use lab::{Lab, Prepared};
 pub(crate) use network::Network;
 pub(crate) use postgres::Postgres;

@@ -134,11 +134,31 @@ fn pushed(line: &Line) -> String {
     )
 }
 
+/// What had vouched for a pin when it was set.
+fn pinned_how(line: &Line) -> &'static str {
+    match line.raw("pin_vouched_by") {
+        "first-use" => " at first use",
+        "operator" => " by an operator",
+        "tag" => ", as its tag named it",
+        "console" => ", as its console output named it",
+        "ca" => ", once vouched for by a host certificate",
+        _ => "",
+    }
+}
+
+fn replaced(line: &Line) -> String {
+    let replaced = line.text("replaced_fingerprint");
+    replaced.map(|before| format!(", in place of the pinned {before}")).unwrap_or_default()
+}
+
 fn connected(line: &Line) -> String {
     let vouched = match line.raw("vouched_by") {
-        "pinned" => "is the one pinned to this instance",
-        "tofu-first-use" => "was the first one seen of this instance, and is pinned since",
-        _ => "was accepted",
+        "ca" => "was vouched for by a host certificate".to_owned() + &replaced(line),
+        "pinned" => format!("is the one pinned to this instance{}", pinned_how(line)),
+        "tag" => "is the one that a tag of the instance names, and is pinned since".to_owned(),
+        "console" => "is the one in the instance's console output, and is pinned since".to_owned(),
+        "tofu-first-use" => "was the first one seen of this instance, and is pinned since".to_owned(),
+        _ => "was accepted".to_owned(),
     };
     format!(
         "The target answered at {} ({}); its host key {} {vouched}.\n",
