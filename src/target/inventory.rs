@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 
 use super::catalogue::{Catalogue, find};
 use super::lookups::{Lookups, Outcome};
@@ -69,6 +70,8 @@ pub(super) struct Inner {
     pub(super) clock: SharedClock,
     /// Held while a new copy is measured and stored.
     pub(super) storing: Mutex<()>,
+    /// Counts the copies that were stored.
+    pub(super) stored: watch::Sender<u64>,
     places: Vec<Place>,
     lookups: Lookups,
 }
@@ -90,7 +93,8 @@ impl Inventory {
             .map(|source| Arc::new(Lane { source, catalogue: ArcSwapOption::empty() }))
             .collect();
         let lookups = Lookups::new(settings.lookup_memory, Arc::clone(&clock));
-        Self { inner: Arc::new(Inner { lanes, settings, clock, storing: Mutex::new(()), places, lookups }) }
+        let (storing, (stored, _)) = (Mutex::new(()), watch::channel(0));
+        Self { inner: Arc::new(Inner { lanes, settings, clock, storing, stored, places, lookups }) }
     }
 
     /// Says what a reference means: from the copies, else by a look-up.
@@ -128,6 +132,14 @@ impl Inventory {
     #[must_use]
     pub fn all(&self) -> Arc<[Arc<Target>]> {
         self.catalogues().iter().flat_map(|catalogue| catalogue.targets.iter().cloned()).collect()
+    }
+
+    /// Counts the copies that were stored: it changes when [`Self::all`] may answer something else, be it that
+    /// nothing did change in the place that was refreshed. A receiver that was not looked at for a while sees the
+    /// last count alone.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.stored.subscribe()
     }
 
     /// How old each place's copy is; nothing where there is none yet.

@@ -97,6 +97,7 @@ impl Inner {
         }
         let (place, took_ms) = (lane.source.place(), started.elapsed().as_millis());
         let before = lane.catalogue.swap(Some(Arc::new(catalogue)));
+        self.stored.send_modify(|count| *count = count.wrapping_add(1));
         if before.is_some_and(|before| before.targets.len() == instances) {
             debug!(%place, instances, took_ms, "inventory refreshed");
         } else {
@@ -175,6 +176,21 @@ mod tests {
         assert_eq!(inventory.ages()[0].1, Some(Duration::from_secs(90)));
         let web = TargetRef::parse("web-1").expect("a reference");
         assert!(matches!(inventory.resolve(&web).await, Resolution::Found(_)));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_changes_hears_of_copies_that_were_stored_and_of_no_others() {
+        let lists = vec![Ok(vec![target("web-1", 1)]), Err(SourceErrorKind::Throttled), Ok(Vec::new())];
+        let (inventory, _, _) = inventory(lists, Settings::default());
+        let mut changes = inventory.changes();
+        inventory.first_refresh().await;
+        assert!(changes.has_changed().expect("the inventory lives"));
+        assert_eq!(*changes.borrow_and_update(), 1);
+        inventory.first_refresh().await;
+        assert!(!changes.has_changed().expect("the inventory lives"), "that refresh failed");
+        inventory.first_refresh().await;
+        changes.changed().await.expect("the inventory lives");
+        assert!(inventory.all().is_empty());
     }
 
     #[tokio::test]
