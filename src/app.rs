@@ -125,6 +125,7 @@ pub async fn run(
         tracing::warn!("AWS has not listed the instances yet; drawbridge starts and goes on asking");
     }
     running.spawn(inventory.run(stop.clone()));
+    running.spawn(session::keep(Arc::clone(&services), stop.clone()));
     let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));

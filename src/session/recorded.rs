@@ -86,6 +86,11 @@ impl<'l> Recorded<'l> {
         RecordFacts { record, recording: self.recorder.id() }
     }
 
+    /// What holds for this channel: the witness ends one that has to be recorded and cannot be.
+    pub(super) fn mode(&self) -> RecordMode {
+        self.recorder.mode()
+    }
+
     pub(super) fn witness(&self) -> Option<&dyn Witness> {
         self.recorder.witness()
     }

@@ -9,6 +9,8 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::entrance::Guest;
+use super::limits::Tightening;
+use super::standing::{Claim, Claimed, Role};
 use super::story::Story;
 use super::visit::Errand;
 use super::{Gateway, Peer, Services, Settings, serve};
@@ -16,8 +18,8 @@ use crate::audit::{Collected, Log, Way};
 use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
 use crate::credential::{BoxFuture, InjectError, Injected, Injector, PublicHalf};
-use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, Target, UserName};
-use crate::policy::{Permit, Policy};
+use crate::domain::{Action, AuthMethod, ConnectionId, Fingerprint, Identity, Login, Target, UserName};
+use crate::policy::{self, Permit, Policy, Question};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
 use crate::ssh::testing::TestKey;
@@ -121,6 +123,7 @@ impl Bastion {
             gateway: Gateway::new(&[]),
             recorders: crate::record::Recorders::none(),
             roster: super::Roster::default(),
+            standing: super::Standing::default(),
             log,
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
@@ -183,7 +186,23 @@ impl Bastion {
             login: Login::parse("ec2-user").expect("a login"),
             way: Way::Direct,
             client: Opener::default(),
+            found_at: self.services.clock.now(),
         }
+    }
+
+    /// A permit of Alice's in use.
+    pub(super) fn claim(&self, target: &str) -> Claim {
+        let errand = self.errand(target);
+        let question = Question {
+            identity: &errand.guest.identity,
+            target: &errand.target,
+            login: &errand.login,
+            action: &Action::Shell,
+            now: self.services.clock.now(),
+        };
+        let claimed = Claimed::Work(Permit::dangerous_for_test(&question));
+        let limits = Tightening::new(policy::Limits::default());
+        self.services.standing.claim(&errand.guest, &errand.story, claimed, Role::Work, &limits)
     }
 
     /// The lines of that name so far.
