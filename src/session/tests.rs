@@ -27,7 +27,7 @@ use crate::ssh::{
     self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, Opener, RekeyPolicy, Signer,
     Unverified,
 };
-use crate::target::testing::{FakeSource, place};
+use crate::target::testing::{Answer, FakeSource, place};
 use crate::target::{Inventory, Source};
 use crate::tasks::Tasks;
 use crate::upstream::{self, Connector, PinBoard, PinError, PinnedKey};
@@ -76,10 +76,16 @@ fn peer() -> Peer {
     }
 }
 
+fn users_text(alice: &TestKey, groups: &[&str]) -> String {
+    let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
+    format!("[users.alice]\ngroups = {groups:?}\nauthorized_keys = [\"{line}\"]\n")
+}
+
 /// A bastion that knows Alice.
 pub(super) struct Bastion {
     pub(super) services: Arc<Services>,
     pub(super) audit: Collected,
+    pub(super) clock: Arc<HandSetClock>,
     alice: TestKey,
     files: Workshop,
 }
@@ -92,20 +98,37 @@ impl Bastion {
 
     /// Instances that were listed, under a policy.
     pub(super) async fn listing(targets: Vec<Target>, policy: &str) -> Self {
-        let source = FakeSource::new(place("prod", "eu-west-1"), [Ok(targets)]);
+        Self::listing_in_turn([Ok(targets)], policy).await
+    }
+
+    /// The same with what each later refresh comes to.
+    pub(super) async fn listing_in_turn(lists: impl IntoIterator<Item = Answer>, policy: &str) -> Self {
+        let source = FakeSource::new(place("prod", "eu-west-1"), lists);
         let bastion = Self::with(policy, vec![Arc::new(source)]);
         bastion.services.inventory.first_refresh().await;
         bastion
     }
 
+    /// Alice is in these groups from here on; in none where she is not known any more.
+    pub(super) fn alice_is_in(&self, groups: Option<&[&str]>) {
+        let users = groups.map_or("[users]\n".to_owned(), |groups| users_text(&self.alice, groups));
+        let users_file = self.files.write("users.toml", users);
+        let sources = IdentitySources { users_file, ..IdentitySources::default() };
+        self.services.directory.replace_with(Directory::load(&sources)).expect("a users file");
+    }
+
+    /// Another policy from here on.
+    pub(super) fn rules(&self, text: &str) {
+        self.services.policy.replace_with(Policy::from_text("policy.cedar", text)).expect("a policy");
+    }
+
     fn with(policy: &str, sources: Vec<Arc<dyn Source>>) -> Self {
         let files = Workshop::new();
         let alice = TestKey::fresh();
-        let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
-        let users = format!("[users.alice]\ngroups = []\nauthorized_keys = [\"{line}\"]\n");
-        let users_file = files.write("users.toml", users);
+        let users_file = files.write("users.toml", users_text(&alice, &[]));
         let directory = Directory::load(&IdentitySources { users_file, ..IdentitySources::default() });
-        let clock: SharedClock = HandSetClock::at("2026-01-02T03:04:05Z");
+        let hand_set = HandSetClock::at("2026-01-02T03:04:05Z");
+        let clock = Arc::clone(&hand_set) as SharedClock;
         let (log, audit) = Log::in_memory(Arc::clone(&clock));
         let upstream = upstream::Settings {
             trust_on_first_use: true,
@@ -142,7 +165,7 @@ impl Bastion {
             },
             tasks: Tasks::new(),
         };
-        Self { services: Arc::new(services), audit, alice, files }
+        Self { services: Arc::new(services), audit, clock: hand_set, alice, files }
     }
 
     /// A client's end of a connection, and the task that serves the other.

@@ -202,6 +202,12 @@ class AwsLab:
         call = {"running": ec2.start_instances, "stopped": ec2.stop_instances, "terminated": ec2.terminate_instances}[state]
         call(InstanceIds=[instance])
 
+    def tag(self, account: str, instance: str, tags: dict[str, str]) -> None:
+        """Sets tags of an instance; others stay as they are."""
+        key, region, _, _ = self.accounts[account]
+        tag_list = [{"Key": k, "Value": v} for k, v in tags.items()]
+        self._client("ec2", key, region).create_tags(Resources=[instance], Tags=tag_list)
+
     def role(self, account: str, name: str = "bastion-target") -> dict:
         """A role of that account which the other accounts may assume."""
         key, region, _, _ = self.accounts[account]
