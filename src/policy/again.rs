@@ -66,8 +66,9 @@ impl Again<'_> {
             let request = scene.request(login, action, self.now)?;
             Ok(self.policy.ask_of(thin.of(self.policy), &scene, &request))
         };
-        let decision =
-            verdict().map_err(|error| refusal_for(&error)).and_then(|verdict| verdict.into_decision(&question));
+        let decision = verdict()
+            .map_err(|error| refusal_for(&error))
+            .and_then(|verdict| verdict.into_decision(&question));
         Answer { decision, depends_on_time: thin.reads_time }
     }
 
@@ -94,7 +95,8 @@ impl Again<'_> {
     fn thin(&mut self, identity: &Identity, kind: ActionKind) -> Thin {
         let about = self.policy.gists.about(identity, kind);
         let policy = self.policy;
-        let set = self.sets.entry(about.places).or_insert_with_key(|places| policy.some_of(places).map(Arc::new));
+        let set =
+            self.sets.entry(about.places).or_insert_with_key(|places| policy.some_of(places).map(Arc::new));
         Thin { set: set.clone(), reads_time: about.reads_time }
     }
 }
@@ -119,6 +121,9 @@ impl Policy {
 
 impl fmt::Debug for Again<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Again").field("now", &self.now).field("sets", &self.sets.len()).finish_non_exhaustive()
+        f.debug_struct("Again")
+            .field("now", &self.now)
+            .field("sets", &self.sets.len())
+            .finish_non_exhaustive()
     }
 }

@@ -21,11 +21,11 @@ use super::visit::Errand;
 use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
 use crate::domain::{ChannelNumber, Ending, SessionId, UserName};
 use crate::policy::{Limits, Permit};
-#[cfg(test)]
-use crate::{domain::Action, policy::Question};
 use crate::relay::{Activity, Outcome, Stop};
 use crate::ssh::{Negotiated, Opener};
 use crate::upstream::{Attempt, Pushed, Upstream, Vouched};
+#[cfg(test)]
+use crate::{domain::Action, policy::Question};
 
 /// How long the channels of a session that was ordered to end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(3);

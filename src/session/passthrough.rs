@@ -97,8 +97,7 @@ pub(super) async fn serve(
     }
     let killed = presence.kill_order();
     let limits = Tightening::new(*permit.limits());
-    let claim =
-        services.standing.claim(wanted.guest, &story, Claimed::Work(permit), Role::Session, &limits);
+    let claim = services.standing.claim(wanted.guest, &story, Claimed::Work(permit), Role::Session, &limits);
     let outcome = pipe::run(services, open.accept(), stream, &claim, killed).await;
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = story.record(ended(&outcome, &claim, begun)).await;

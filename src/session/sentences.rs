@@ -64,7 +64,10 @@ pub(super) const COMMANDS: &str = "`ssh BASTION help` lists the commands.";
 
 /// A warning, to whoever sits at a terminal.
 pub(super) fn max_session_soon(left: Duration) -> String {
-    format!("this session ends in {}: policy allows no longer one; save your work, and connect again to go on.", in_words(left))
+    format!(
+        "this session ends in {}: policy allows no longer one; save your work, and connect again to go on.",
+        in_words(left)
+    )
 }
 
 /// The same.

@@ -80,8 +80,7 @@ mod tests {
         let lists = [Ok(vec![target("web-1", 1)]), second];
         let source = Arc::new(FakeSource::new(place("prod", "eu-west-1"), lists)) as Arc<dyn Source>;
         let clock = HandSetClock::at("2026-11-22T10:00:00Z");
-        let inventory =
-            Inventory::new(vec![source], Settings::default(), Arc::clone(&clock) as SharedClock);
+        let inventory = Inventory::new(vec![source], Settings::default(), Arc::clone(&clock) as SharedClock);
         inventory.first_refresh().await;
         let found_at = clock.now();
         assert_eq!(inventory.presence(&target("web-1", 1), found_at), Presence::Unsure);

@@ -162,12 +162,7 @@ impl Reading {
     }
 
     /// The part of the scope that is about machines, and the conditions.
-    fn formula_of(
-        &mut self,
-        vocabulary: &Vocabulary,
-        policy: &cedar_policy::Policy,
-        json: &Json,
-    ) -> Formula {
+    fn formula_of(&mut self, vocabulary: &Vocabulary, policy: &cedar_policy::Policy, json: &Json) -> Formula {
         let mut parts = vec![self.machines(vocabulary, &policy.resource_constraint())];
         let conditions = json.get("conditions").and_then(Json::as_array);
         for condition in conditions.into_iter().flatten() {

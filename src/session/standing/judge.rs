@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::{Services, sentences};
-use super::claim::{Claimed, Role, Seat};
 use super::Scope;
+use super::claim::{Claimed, Role, Seat};
 use crate::audit::{Event, Text};
 use crate::auth::AuthFailure;
 use crate::domain::{ActionKind, Destination, Ending, Identity, RecordMode, Target, TargetRef};

@@ -206,10 +206,7 @@ async fn a_machine_that_is_gone_ends_its_sessions_and_a_list_that_fails_does_not
     assert_eq!((ending(&session), ending(&shell)), (REPLACED, REPLACED));
     let [line] = &stage.bastion.trail("channel-refused")[..] else { panic!("one line") };
     assert_eq!(line["reason"], "target-replaced");
-    assert_eq!(
-        session.detail(),
-        Some("permitted by all; EC2 does not list the instance any more")
-    );
+    assert_eq!(session.detail(), Some("permitted by all; EC2 does not list the instance any more"));
 }
 
 #[tokio::test]
@@ -278,7 +275,13 @@ async fn an_address_that_becomes_an_instance_s_is_judged_as_that_instance_s() {
         let question = ConnectQuestion { identity, destination: &destination, now };
         let permit = services.policy.current().decide_connect(&question).expect("permitted");
         let claimed = Claimed::Connect(permit);
-        services.standing.claim(&stage.errand.guest, &stage.errand.story, claimed, Role::Session, &stage.limits)
+        services.standing.claim(
+            &stage.errand.guest,
+            &stage.errand.story,
+            claimed,
+            Role::Session,
+            &stage.limits,
+        )
     };
     let (taken, free) = (connect("10.0.0.9"), connect("10.0.0.10"));
     stage.refreshed().await;
