@@ -188,6 +188,9 @@ class AwsLab:
             block = ip.rsplit(".", 1)[0] + ".0/24"
             vpc = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
             subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{region}a")["Subnet"]["SubnetId"]
+        backend = ec2_backends[account][region]
+        if not any(i.private_ip == ip and i.state != "terminated" for i in backend.all_instances()):
+            backend.get_subnet(subnet).del_subnet_ip(ip)  # moto keeps the addresses of the dead; EC2 does not
         tag_list = [{"Key": k, "Value": v} for k, v in tags.items()]
         made = ec2.run_instances(
             ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, PrivateIpAddress=ip,

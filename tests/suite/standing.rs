@@ -160,6 +160,7 @@ fn tags_and_instances_take_away_what_they_gave_and_a_failing_aws_does_not() {
     is_ended(gone, REPLACED);
     goes_on(&mut other);
 
+    wait_for("the sessions' last lines", SOON, || named(&lab.audit(), "session-ended").len() == 3);
     let trail = lab.audit();
     let endings: Vec<&Value> = named(&trail, "session-ended").iter().map(|event| &event["ending"]).collect();
     assert_eq!(endings, ["permission-ended", "target-replaced", "target-replaced"]);
