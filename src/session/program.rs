@@ -102,8 +102,7 @@ async fn start(
     };
     let number = live.next_channel();
     let begun = Instant::now();
-    let recorded = Recorded::begin(&live, &permit, prelude, number).await?;
-    claim.is_recorded(recorded.mode());
+    let recorded = Recorded::begin(&live, &permit, &claim, prelude, number).await?;
     let started = Event::ChannelStarted {
         channel: number,
         action: prelude.facts.clone(),

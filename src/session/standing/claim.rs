@@ -107,9 +107,10 @@ impl Claim {
         self.seat.order.borrow().is_some()
     }
 
-    /// What is recorded of what uses it: a rule that wants more ends it.
+    /// Whether what uses it is recorded: where it is not, a rule that wants that ends it.
     pub(in crate::session) fn is_recorded(&self, mode: RecordMode) {
         *self.seat.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(mode);
+        self.seat.set_due(true);
     }
 
     /// The limits of what uses it.

@@ -177,8 +177,7 @@ impl Judge<'_> {
             Ok(limits) => {
                 seat.tighten(&limits);
                 let wanted = self.services.recorders.mode(&limits) == RecordMode::Required;
-                let is_less = seat.recorded().is_some_and(|mode| mode != RecordMode::Required);
-                (wanted && is_less)
+                (wanted && seat.recorded() == Some(RecordMode::Off))
                     .then(|| Finding::new(seat, Why::Unrecorded, "it has to be recorded since, and is not"))
             }
             Err(Refused { event, because }) => {

@@ -252,13 +252,17 @@ async fn limits_become_tighter_by_a_new_rule_and_never_looser() {
 #[tokio::test]
 async fn what_has_to_be_recorded_from_here_on_and_is_not_ends() {
     let stage = Stage::under(ALL).await;
-    let (off, recorded, forward) = (stage.shell(), stage.shell(), stage.shell());
+    let (off, recorded, breaks, forward) = (stage.shell(), stage.shell(), stage.shell(), stage.shell());
     off.is_recorded(RecordMode::Off);
     recorded.is_recorded(RecordMode::Required);
+    breaks.is_recorded(RecordMode::BestEffort);
     stage.bastion.rules(r#"@record("required") permit (principal, action, resource);"#);
     stage.look(Scope::All).await;
     assert_eq!(ending(&off), Some((Ending::PermissionEnded, sentences::TO_BE_RECORDED)));
-    assert_eq!((ending(&recorded), ending(&forward)), (None, None));
+    assert_eq!((ending(&recorded), ending(&breaks), ending(&forward)), (None, None, None));
+    breaks.is_recorded(RecordMode::Off);
+    stage.look(Scope::Due).await;
+    assert_eq!(ending(&breaks), Some((Ending::PermissionEnded, sentences::TO_BE_RECORDED)));
 }
 
 #[tokio::test]
