@@ -126,6 +126,7 @@ pub async fn run(
     }
     running.spawn(inventory.run(stop.clone()));
     running.spawn(harvest.run(stop.clone()));
+    running.spawn(session::keep(Arc::clone(&services), stop.clone()));
     let recorded = Arc::clone(&services);
     running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));

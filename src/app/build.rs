@@ -21,7 +21,7 @@ use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
 use crate::reload::Reloadable;
-use crate::session::{Gateway, Roster, Services, Settings};
+use crate::session::{Gateway, Roster, Services, Settings, Standing};
 use crate::ssh::{HostKey, HostKeyError, Limits, RekeyPolicy};
 use crate::store::Store;
 use crate::target::{self, Inventory, Place, Source};
@@ -143,6 +143,7 @@ pub(super) async fn services(
         gateway: Gateway::new(&config.server.listen),
         recorders,
         roster: Roster::default(),
+        standing: Standing::default(),
         log,
         clock,
         host_key,

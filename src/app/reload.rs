@@ -1,6 +1,8 @@
 //! Users, policy and revocation lists are read again when they change; a broken version changes nothing.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::build;
 use crate::audit::{Entry, Event, Reloadable as What, Text};
@@ -8,6 +10,9 @@ use crate::config::Config;
 use crate::problem::Problem;
 use crate::reload::ReloadCause;
 use crate::session::Services;
+
+/// How long the lines about a reload may take to be handed to the audit.
+const ON_RECORD: Duration = Duration::from_secs(1);
 
 /// Reads everything again and puts the outcome on record.
 pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCause) {
@@ -21,8 +26,23 @@ pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCa
     let services = Arc::clone(services);
     let tasks = services.tasks.clone();
     tasks.spawn_named("reload", async move {
-        for event in events {
-            if let Err(error) = services.log.record(Entry::of_daemon(event)).await {
+        let mut posting = pin!(async {
+            let mut posted = Vec::new();
+            for event in events {
+                posted.push(services.log.post(Entry::of_daemon(event)).await);
+            }
+            posted
+        });
+        // What follows for those who are in comes after its cause, in the record too; it does not wait for a disk.
+        let in_time = tokio::time::timeout(ON_RECORD, &mut posting).await;
+        services.standing.changed();
+        let posted = match in_time {
+            Ok(posted) => posted,
+            Err(_) => posting.await,
+        };
+        for line in posted {
+            let durable = async { line?.durable().await };
+            if let Err(error) = durable.await {
                 tracing::error!(%error, "a reload is not on record");
             }
         }

@@ -140,6 +140,8 @@ pub(super) const CHANNEL_REFUSALS: &[&str] = &[
     "refused-by-target",
     "opened-by-target",
     "access-withdrawn",
+    "target-replaced",
+    "not-recorded",
 ];
 
 /// A text that is in the list, else [`OTHER`].

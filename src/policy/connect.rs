@@ -39,6 +39,7 @@ pub struct ConnectPermit {
     destination: Destination,
     limits: Limits,
     rules: Vec<RuleId>,
+    decided_at: Timestamp,
 }
 
 impl ConnectPermit {
@@ -65,6 +66,12 @@ impl ConnectPermit {
     pub fn rules(&self) -> &[RuleId] {
         &self.rules
     }
+
+    /// When it was decided.
+    #[must_use]
+    pub fn decided_at(&self) -> Timestamp {
+        self.decided_at
+    }
 }
 
 impl Policy {
@@ -75,16 +82,7 @@ impl Policy {
     /// # Errors
     /// As [`Policy::decide`].
     pub fn decide_connect(&self, question: &ConnectQuestion<'_>) -> Result<ConnectPermit, Refusal> {
-        let verdict = self.connect_verdict(question).map_err(|error| refusal_for(&error))?;
-        if !verdict.permits() {
-            return Err(verdict.into_refusal());
-        }
-        Ok(ConnectPermit {
-            identity: Arc::clone(question.identity),
-            destination: question.destination.clone(),
-            limits: verdict.limits(),
-            rules: verdict.rule_ids(),
-        })
+        self.connect_verdict(question).map_err(|error| refusal_for(&error))?.into_connect_decision(question)
     }
 
     /// Whether some permit rule is about this identity and about connecting, wherever to: who has none need not
@@ -98,6 +96,24 @@ impl Policy {
         let scene = Scene::of_destination(&self.vocabulary, question.identity, question.destination)?;
         let request = scene.connect_request(question.destination, question.now)?;
         Ok(self.ask(&scene, &request))
+    }
+}
+
+impl Verdict<'_> {
+    pub(super) fn into_connect_decision(
+        self,
+        question: &ConnectQuestion<'_>,
+    ) -> Result<ConnectPermit, Refusal> {
+        if !self.permits() {
+            return Err(self.into_refusal());
+        }
+        Ok(ConnectPermit {
+            identity: Arc::clone(question.identity),
+            destination: question.destination.clone(),
+            limits: self.limits(),
+            rules: self.rule_ids(),
+            decided_at: question.now,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{Authorizer, Decision, Request};
+use cedar_policy::{Authorizer, Decision, PolicySet, Request};
 
 use super::Policy;
 use super::depth;
@@ -53,11 +53,7 @@ impl Policy {
     /// # Errors
     /// A [`Refusal`] when no rule permits, when a `forbid` rule matches, and when a rule fails to evaluate.
     pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Refusal> {
-        let verdict = self.verdict(question).map_err(|error| refusal_for(&error))?;
-        if verdict.permits() {
-            return Ok(Permit::grant(question, verdict.limits(), verdict.rule_ids()));
-        }
-        Err(verdict.into_refusal())
+        self.verdict(question).map_err(|error| refusal_for(&error))?.into_decision(question)
     }
 
     pub(super) fn verdict(&self, question: &Question<'_>) -> Result<Verdict<'_>, FactsError> {
@@ -67,7 +63,12 @@ impl Policy {
     }
 
     pub(super) fn ask(&self, scene: &Scene<'_>, request: &Request) -> Verdict<'_> {
-        let authorize = || Authorizer::new().is_authorized(request, &self.set, &scene.entities);
+        self.ask_of(&self.set, scene, request)
+    }
+
+    /// Asks some of the rules.
+    pub(super) fn ask_of(&self, set: &PolicySet, scene: &Scene<'_>, request: &Request) -> Verdict<'_> {
+        let authorize = || Authorizer::new().is_authorized(request, set, &scene.entities);
         let response = depth::with_room(self.levels, authorize);
         let diagnostics = response.diagnostics();
         let deciders: BTreeMap<usize, &Rule> = diagnostics
@@ -90,6 +91,13 @@ impl Policy {
 }
 
 impl Verdict<'_> {
+    pub(super) fn into_decision(self, question: &Question<'_>) -> Result<Permit, Refusal> {
+        if self.permits() {
+            return Ok(Permit::grant(question, self.limits(), self.rule_ids()));
+        }
+        Err(self.into_refusal())
+    }
+
     pub(super) fn into_refusal(self) -> Refusal {
         Refusal {
             reason: self.refusal_reason(),

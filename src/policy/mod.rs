@@ -8,6 +8,7 @@
 //! What it deliberately does not do: resolve names, know users beyond the identity it is given,
 //! or say anything to the person who is refused.
 
+mod again;
 mod annotation;
 mod connect;
 mod decide;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 
 use cedar_policy::{PolicyId, PolicySet};
 
+pub use again::Again;
 pub use connect::{ConnectPermit, ConnectQuestion, parse_endpoint};
 pub use explain::{Explained, Explanation, Miss, NearMiss, Outcome};
 pub use facts::SCHEMA_TEXT;

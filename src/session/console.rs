@@ -152,7 +152,9 @@ impl Reception<'_> {
             Err(sentence) => return program::deny(&channel, &prelude, &sentence).await,
         };
         let (story, guest, client) = (story.clone(), Arc::clone(guest), client.clone());
-        let visit = Visit::new(services, Errand { story, guest, target, login, way: Way::Console, client });
+        let found_at = services.clock.now();
+        let errand = Errand { story, guest, target, login, way: Way::Console, client, found_at };
+        let visit = Visit::new(services, errand);
         program::serve(&visit, &channel, &prelude).await;
         visit.end().await;
     }

@@ -202,7 +202,8 @@ impl House {
 
     fn visit(&self, target: Arc<Target>, login: Login) -> Arc<Visit> {
         let (story, guest, client) = (self.story.clone(), Arc::clone(&self.guest), self.client.clone());
-        Visit::new(&self.services, Errand { story, guest, target, login, way: Way::Direct, client })
+        let found_at = self.services.clock.now();
+        Visit::new(&self.services, Errand { story, guest, target, login, way: Way::Direct, client, found_at })
     }
 
     /// Serves a channel to a target that has several logins. What is chosen holds for the whole connection.

@@ -42,7 +42,8 @@ pub(super) async fn serve(
     match resolve::login(&services, &guest, &target, Some(&login)) {
         Ok(login) => {
             let client = connection.opener();
-            let errand = Errand { story, guest, target, login, way: Way::Jump, client };
+            let found_at = services.clock.now();
+            let errand = Errand { story, guest, target, login, way: Way::Jump, client, found_at };
             Visit::new(&services, errand).serve(&connection).await;
         }
         Err(sentence) => say_goodbye(&services, &connection, &sentence).await,

@@ -1,6 +1,5 @@
 //! A session: one upstream in use, from its first channel to its ending, and who may order that ending.
 
-use std::future::pending;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Services;
+use super::entrance::Guest;
 use super::forward::{self, Features, Listeners};
+use super::limits::Tightening;
 use super::roster::{Notice, Presence};
 use super::sentences;
+use super::standing::{Claim, Claimed, Role};
 use super::story::{Story, Unrecorded};
 use super::visit::Errand;
 use crate::audit::{Algorithms, Event, TargetFacts, Text, VouchedBy};
@@ -23,6 +25,8 @@ use crate::relay::{Activity, Outcome, Stop};
 use crate::ssh::{Negotiated, Opener};
 use crate::upstream::{Attempt, Pushed, Upstream};
 use crate::vouch::Vouched;
+#[cfg(test)]
+use crate::{domain::Action, policy::Question};
 
 /// How long the channels of a session that was ordered to end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -46,12 +50,15 @@ pub(super) struct Live {
     pub(super) features: Features,
     /// Room for channels that the target opens: as many as a client may open.
     pub(super) arrivals: Arc<Semaphore>,
+    guest: Arc<Guest>,
     presence: Presence,
+    /// The permit that opened it.
+    ground: Claim,
     /// It has to be recorded, and is not any more.
     unrecorded: CancellationToken,
     numbers: AtomicU32,
     order: watch::Sender<Option<(Ending, &'static str)>>,
-    limits: Mutex<Limits>,
+    limits: Tightening,
     tally: Mutex<Tally>,
     started: Instant,
 }
@@ -92,7 +99,7 @@ impl Live {
         // Whoever looks for sessions that are not here any more looks for those on record.
         let presence = services.roster.enter(session, permit.limits().tell_watched);
         story.record(started).await.map_err(unavailable)?;
-        Ok(Self::in_use(services, errand, session, presence, upstream, *permit.limits()))
+        Ok(Self::in_use(services, errand, session, presence, upstream, permit))
     }
 
     /// A session on that connection, as if it had been opened, for tests.
@@ -104,7 +111,15 @@ impl Live {
     ) -> Arc<Self> {
         let session = SessionId::fresh();
         let presence = services.roster.enter(session, false);
-        Self::in_use(services, errand, session, presence, upstream, Limits::default())
+        let question = Question {
+            identity: &errand.guest.identity,
+            target: &errand.target,
+            login: &errand.login,
+            action: &Action::Shell,
+            now: services.clock.now(),
+        };
+        let permit = Permit::dangerous_for_test(&question);
+        Self::in_use(services, errand, session, presence, upstream, &permit)
     }
 
     fn in_use(
@@ -113,10 +128,13 @@ impl Live {
         session: SessionId,
         presence: Presence,
         upstream: Upstream,
-        limits: Limits,
+        permit: &Permit,
     ) -> Arc<Self> {
         let story = errand.story.of_session(session);
         let identity = &errand.guest.identity;
+        let limits = Tightening::new(*permit.limits());
+        let claimed = Claimed::Work(permit.clone());
+        let ground = services.standing.claim(&errand.guest, &story, claimed, Role::Session, &limits);
         Arc::new(Self {
             services: Arc::clone(services),
             story,
@@ -129,11 +147,13 @@ impl Live {
             listeners: Listeners::default(),
             features: Features::default(),
             arrivals: Arc::new(Semaphore::new(services.settings.limits.channels_max)),
+            guest: Arc::clone(&errand.guest),
             presence,
+            ground,
             unrecorded: CancellationToken::new(),
             numbers: AtomicU32::new(0),
             order: watch::Sender::new(None),
-            limits: Mutex::new(limits),
+            limits,
             tally: Mutex::new(Tally { channels: 0, ending: None }),
             started: Instant::now(),
         })
@@ -149,14 +169,15 @@ impl Live {
         self.presence.notices()
     }
 
-    /// Waits for the order to end.
-    pub(super) async fn ordered(&self) -> Ending {
-        let mut order = self.stop();
-        match order.wait_for(Option::is_some).await.map(|order| *order) {
-            Ok(Some((ending, _sentence))) => ending,
-            // Nobody is left who could give the order.
-            Ok(None) | Err(_) => pending().await,
-        }
+    /// A permit is in use on this session, for as long as what this returns lives.
+    pub(super) fn claim(&self, permit: &Permit, role: Role) -> Claim {
+        let claimed = Claimed::Work(permit.clone());
+        self.services.standing.claim(&self.guest, &self.story, claimed, role, &self.limits)
+    }
+
+    /// Whether the permit that opened it has been withdrawn, and it ends.
+    pub(super) fn loses_permission(&self) -> bool {
+        self.ground.has_ended()
     }
 
     pub(super) fn next_channel(&self) -> ChannelNumber {
@@ -165,8 +186,7 @@ impl Live {
 
     /// Another permit is used on this session: the tightest limits hold.
     pub(super) fn tighten(&self, limits: &Limits) {
-        let mut held = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = held.and(limits);
+        self.limits.tighten(limits);
         if limits.tell_watched {
             self.presence.tell();
         }
@@ -192,10 +212,6 @@ impl Live {
         tally.channels = tally.channels.saturating_add(1);
     }
 
-    fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Watches a session to its end and puts the ending on record.
     pub(super) async fn supervise(self: Arc<Self>, shutdown: CancellationToken, over: CancellationToken) {
         let cause = tokio::select! {
@@ -204,7 +220,10 @@ impl Live {
             () = shutdown.cancelled() => Cause::Order(Ending::ShuttingDown, sentences::SHUTTING_DOWN),
             () = self.unrecorded.cancelled() => Cause::Order(Ending::RecordingFailed, sentences::RECORDING_FAILED),
             () = self.presence.killed() => Cause::Order(Ending::Killed, sentences::KILLED),
-            (ending, sentence) = self.out_of_time() => Cause::Order(ending, sentence),
+            (ending, sentence) = self.ground.ended() => Cause::Order(ending, sentence),
+            (ending, sentence) = self.limits.passed(&self.activity, |warning| self.presence.warn(warning)) => {
+                Cause::Order(ending, sentence)
+            }
             () = forward::receive(&self) => Cause::TargetLeft,
             () = over.cancelled() => Cause::ClientLeft,
         };
@@ -228,7 +247,7 @@ impl Live {
             let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             Event::SessionEnded {
                 ending: cause.ending(tally.ending, listened),
-                detail: cause.sentence().map(Text::from),
+                detail: cause.detail(&self.ground).map(Text::from),
                 bytes_to_target: self.activity.to_target(),
                 bytes_to_client: self.activity.to_client(),
                 channels: tally.channels,
@@ -242,24 +261,6 @@ impl Live {
             Cause::Order(_, sentence) if listened => self.client.disconnect(sentence),
             Cause::TargetLeft if listened => self.client.disconnect(sentences::TARGET_LEFT),
             Cause::Order(..) | Cause::TargetLeft | Cause::ClientLeft => {}
-        }
-    }
-
-    /// Waits until a limit of the permit has passed.
-    async fn out_of_time(&self) -> (Ending, &'static str) {
-        loop {
-            let limits = self.limits();
-            if limits.max_session.is_some_and(|most| self.started.elapsed() >= most) {
-                return (Ending::MaxSession, sentences::MAX_SESSION);
-            }
-            if limits.idle.is_some_and(|most| self.activity.idle_for() >= most) {
-                return (Ending::Idle, sentences::IDLE);
-            }
-            let session_left = limits.max_session.map(|most| most.saturating_sub(self.started.elapsed()));
-            let idle_left = limits.idle.map(|most| most.saturating_sub(self.activity.idle_for()));
-            // A later permit may tighten the limits, so it is looked at again after a while in any case.
-            let next = tightest(session_left, idle_left).unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
-            tokio::time::sleep(next.max(Duration::from_millis(1))).await;
         }
     }
 }
@@ -284,20 +285,15 @@ impl Cause {
         }
     }
 
-    fn sentence(self) -> Option<&'static str> {
+    /// For the record, which says more about a permit than its user reads.
+    fn detail(self, ground: &Claim) -> Option<&str> {
         match self {
+            Self::Order(Ending::PermissionEnded | Ending::TargetReplaced, sentence) => {
+                Some(ground.detail().unwrap_or(sentence))
+            }
             Self::Order(_, sentence) => Some(sentence),
             Self::TargetLeft | Self::ClientLeft => None,
         }
-    }
-}
-
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-fn tightest(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, None) | (None, one) => one,
     }
 }
 

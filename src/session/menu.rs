@@ -169,6 +169,7 @@ impl Host<'_> {
             login,
             way: Way::Console,
             client: self.opener.clone(),
+            found_at: services.clock.now(),
         };
         let visit = Visit::new(services, errand);
         let result = program::serve_in_place(&visit, self.client, &self.prelude_of_shell(), loan).await;

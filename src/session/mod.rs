@@ -21,6 +21,7 @@ mod forward;
 mod gateway;
 mod house;
 mod jump;
+mod limits;
 mod live;
 mod menu;
 mod oversight;
@@ -32,6 +33,7 @@ mod recorded;
 mod resolve;
 mod roster;
 mod sentences;
+mod standing;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -59,6 +61,7 @@ pub use client::serve;
 pub use gateway::Gateway;
 pub use oversight::{Order, OrderKind, Orders, obey};
 pub use roster::Roster;
+pub use standing::{Standing, keep};
 
 /// How sessions behave.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,8 @@ pub struct Services {
     pub recorders: Recorders,
     /// The sessions that are in use.
     pub roster: Roster,
+    /// The permits that are in use.
+    pub standing: Standing,
     /// The audit trail.
     pub log: Log,
     /// The time.

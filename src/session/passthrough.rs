@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::entrance::{self, Guest};
+use super::limits::Tightening;
 use super::live::push_event;
+use super::standing::{Claim, Claimed, Role};
 use super::story::{Story, Unrecorded};
 use super::{Services, addressing, pipe, sentences};
 use crate::audit::{Content, Event, TargetFacts, Text, Way};
@@ -36,7 +38,7 @@ pub(super) enum Plan {
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) story: &'a Story,
-    pub(super) guest: &'a Guest,
+    pub(super) guest: &'a Arc<Guest>,
     pub(super) target: &'a Arc<Target>,
     pub(super) login: Login,
 }
@@ -94,9 +96,11 @@ pub(super) async fn serve(
         return Err((open, sentences::AUDIT_UNAVAILABLE.to_owned()));
     }
     let killed = presence.kill_order();
-    let outcome = pipe::run(services, open.accept(), stream, *permit.limits(), killed).await;
+    let limits = Tightening::new(*permit.limits());
+    let claim = services.standing.claim(wanted.guest, &story, Claimed::Work(permit), Role::Session, &limits);
+    let outcome = pipe::run(services, open.accept(), stream, &claim, killed).await;
     // It has ended whether or not that can be written; the failure is in the operator's log.
-    let _on_record = story.record(ended(&outcome, begun)).await;
+    let _on_record = story.record(ended(&outcome, &claim, begun)).await;
     Ok(())
 }
 
@@ -181,10 +185,10 @@ fn started(wanted: &Wanted<'_>, permit: &Permit) -> Event {
     }
 }
 
-fn ended(outcome: &Outcome, begun: Instant) -> Event {
+fn ended(outcome: &Outcome, claim: &Claim, begun: Instant) -> Event {
     Event::SessionEnded {
         ending: outcome.ending,
-        detail: pipe::detail(outcome.ending).map(Text::from),
+        detail: pipe::detail(outcome.ending, claim).map(Text::from),
         bytes_to_target: outcome.bytes_to_target,
         bytes_to_client: outcome.bytes_to_client,
         channels: 0,

@@ -1,29 +1,27 @@
 //! A channel and a TCP connection, joined under a permit's limits: drawbridge adds nothing to what they say.
 
-use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::standing::Claim;
 use super::{Services, sentences};
 use crate::domain::Ending;
-use crate::policy::Limits;
 use crate::relay::{self, Activity, Outcome};
 use crate::ssh::Channel;
 use crate::tcp::PromptTcp;
 
 /// Joins the two until it is over. Nothing can be said to the client in between, so an order to end is told in
-/// the audit alone; `killed` is one such order.
+/// the audit alone; `killed` and the end of the permit are such orders.
 pub(super) async fn run(
     services: &Services,
     client: Channel,
     far: PromptTcp,
-    limits: Limits,
+    claim: &Claim,
     killed: CancellationToken,
 ) -> Outcome {
     let shutdown = services.tasks.token().clone();
+    let (limits, permission) = (claim.limits(), claim.ended());
     // A task of its own: should it panic, whoever waits here still puts the ending on record.
     let joined = tokio::spawn(async move {
         let activity = Activity::default();
@@ -32,8 +30,8 @@ pub(super) async fn run(
                 biased;
                 () = shutdown.cancelled() => Ending::ShuttingDown,
                 () = killed.cancelled() => Ending::Killed,
-                () = longest(limits.max_session) => Ending::MaxSession,
-                () = silent(limits.idle, &activity) => Ending::Idle,
+                (ending, _sentence) = permission => ending,
+                (ending, _sentence) = limits.passed(&activity, |_nobody_could_read_it| {}) => ending,
             }
         };
         relay::pipe(&Arc::new(client), far, &activity, order).await
@@ -44,15 +42,15 @@ pub(super) async fn run(
     })
 }
 
-/// More about an ending, where there is more to say.
-pub(super) fn detail(ending: Ending) -> Option<&'static str> {
+/// More about an ending, where there is more to say; for the record.
+pub(super) fn detail(ending: Ending, claim: &Claim) -> Option<&str> {
     match ending {
         Ending::MaxSession => Some(sentences::MAX_SESSION),
         Ending::Idle => Some(sentences::IDLE),
         Ending::ShuttingDown => Some(sentences::SHUTTING_DOWN),
         Ending::Killed => Some(sentences::KILLED),
-        Ending::PermissionEnded => Some(sentences::PERMISSION_ENDED),
-        Ending::TargetReplaced => Some(sentences::TARGET_REPLACED),
+        Ending::PermissionEnded => Some(claim.detail().unwrap_or(sentences::PERMISSION_ENDED)),
+        Ending::TargetReplaced => Some(claim.detail().unwrap_or(sentences::TARGET_REPLACED)),
         Ending::RecordingFailed => Some(sentences::RECORDING_FAILED),
         Ending::Finished
         | Ending::Interrupted
@@ -63,24 +61,6 @@ pub(super) fn detail(ending: Ending) -> Option<&'static str> {
         | Ending::AuditUnavailable
         | Ending::ProtocolError
         | Ending::InternalFault => None,
-    }
-}
-
-async fn longest(most: Option<Duration>) {
-    match most {
-        Some(most) => sleep(most).await,
-        None => pending().await,
-    }
-}
-
-async fn silent(most: Option<Duration>, activity: &Activity) {
-    let Some(most) = most else { return pending().await };
-    loop {
-        let left = most.saturating_sub(activity.idle_for());
-        if left.is_zero() {
-            return;
-        }
-        sleep(left.max(Duration::from_millis(1))).await;
     }
 }
 

@@ -11,6 +11,7 @@ use super::forward::{self, Wish};
 use super::prelude::{self, Prelude};
 use super::recorded::Recorded;
 use super::roster::Notice;
+use super::standing::Role;
 use super::visit::Visit;
 use super::{Services, sentences};
 use crate::audit::{Event, ExitFacts};
@@ -90,6 +91,7 @@ async fn start(
     let permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
     let live = visit.session(&permit).await?;
     let _present = live.channels.token();
+    let claim = live.claim(&permit, Role::Work);
     let beside = forward::pass_on_features(visit, &live, prelude.wishes.iter()).await;
     let opening = live.upstream.connection.open(&ChannelKind::Session);
     let target = match tokio::time::timeout(START, opening).await {
@@ -100,7 +102,7 @@ async fn start(
     };
     let number = live.next_channel();
     let begun = Instant::now();
-    let recorded = Recorded::begin(&live, &permit, prelude, number).await?;
+    let recorded = Recorded::begin(&live, &permit, &claim, prelude, number).await?;
     let started = Event::ChannelStarted {
         channel: number,
         action: prelude.facts.clone(),
@@ -111,10 +113,11 @@ async fn start(
     live.activity.touch();
     let mut outcome = if launch(client, &target, prelude, &beside).await {
         let witness = recorded.witness();
-        let relay = relay::run(client, &target, &live.activity, live.stop(), hold, witness);
+        let relay = relay::run(client, &target, &live.activity, claim.stop(), hold, witness);
         tokio::select! {
             outcome = recorded.attend(relay) => outcome,
             never = tell(client, prelude, live.notices()) => match never {},
+            never = claim.heed(live.stop()) => match never {},
         }
     } else {
         let outcome = not_started(client);

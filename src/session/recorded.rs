@@ -10,6 +10,7 @@ use data_encoding::HEXLOWER;
 use super::live::Live;
 use super::prelude::Prelude;
 use super::sentences;
+use super::standing::Claim;
 use crate::audit::{ContentFacts, Event, RecordFacts, RecordingFacts, RecordingFormat, Text};
 use crate::domain::{Action, ChannelNumber, Ending, Exit, RecordMode, RecordingId, SessionId};
 use crate::policy::Permit;
@@ -22,6 +23,8 @@ use crate::relay::{Outcome, Witness};
 #[derive(Debug)]
 pub(super) struct Recorded<'l> {
     live: &'l Live,
+    /// The permit: a rule that comes later may want the recording that there is not.
+    claim: &'l Claim,
     channel: ChannelNumber,
     recorder: Recorder,
     /// The audit knows that something is amiss.
@@ -33,6 +36,7 @@ impl<'l> Recorded<'l> {
     pub(super) async fn begin(
         live: &'l Live,
         permit: &Permit,
+        claim: &'l Claim,
         prelude: &Prelude,
         channel: ChannelNumber,
     ) -> Result<Self, String> {
@@ -71,7 +75,11 @@ impl<'l> Recorded<'l> {
             farewell: sentences::RECORDING_FAILED,
         };
         match services.recorders.begin(&subject, permit.limits()).await {
-            Ok(recorder) => Ok(Self { live, channel, recorder, told: AtomicBool::new(false) }),
+            Ok(recorder) => {
+                let recorded = Self { live, claim, channel, recorder, told: AtomicBool::new(false) };
+                claim.is_recorded(recorded.facts().record);
+                Ok(recorded)
+            }
             Err(error) => {
                 tell(live, channel, None, RecordMode::Required, &error).await;
                 Err(sentences::NOT_RECORDABLE.to_owned())
@@ -133,6 +141,7 @@ impl<'l> Recorded<'l> {
     }
 
     async fn amiss(&self, error: &RecordError) {
+        self.claim.is_recorded(RecordMode::Off);
         if !self.told.swap(true, Ordering::Relaxed) {
             tell(self.live, self.channel, self.recorder.id(), self.recorder.mode(), error).await;
         }

@@ -104,6 +104,13 @@ impl Presence {
         self.killed.clone()
     }
 
+    /// Tells those in it something that concerns them.
+    pub(super) fn warn(&self, sentence: &str) {
+        if let Some(seat) = self.roster.seats().get(&self.session) {
+            seat.notices.send_replace(Notice(Some(sentence.into())));
+        }
+    }
+
     /// What those in it are to be told.
     pub(super) fn notices(&self) -> watch::Receiver<Notice> {
         self.notices.clone()

@@ -1,5 +1,7 @@
 //! What users read when something is not possible. Full, kind, and free of what they may not know.
 
+use std::time::Duration;
+
 use crate::console::shown;
 use crate::credential::NotPushable;
 use crate::domain::{ActionKind, Login, Target, TargetRef, UserName};
@@ -11,6 +13,7 @@ pub(super) const KILLED: &str =
 pub(super) const PERMISSION_ENDED: &str =
     "your permission for this session has ended; ask whoever manages your access if you still need it.";
 pub(super) const TARGET_REPLACED: &str = "the instance of this session was replaced or is gone, so the session has ended; connect again to reach the one that is there.";
+pub(super) const TO_BE_RECORDED: &str = "this has to be recorded from here on, and what is running is not, so it has ended; connect again to go on.";
 pub(super) const RECORDING_FAILED: &str = "this session has to be recorded, and that is not possible any more, so it has ended; please tell your drawbridge operator.";
 pub(super) const NOT_RECORDABLE: &str = "this has to be recorded, and it cannot be at the moment, so it was not started; please tell your drawbridge operator.";
 pub(super) const MAX_SESSION: &str =
@@ -58,6 +61,28 @@ pub(super) const NO_SUBSYSTEM: &str = "the bastion itself keeps no files and has
      as in `sftp LOGIN@INSTANCE@BASTION` or `sftp -J BASTION LOGIN@INSTANCE`.";
 /// After the sentence about a word that is no target, where it may have been meant as a command.
 pub(super) const COMMANDS: &str = "`ssh BASTION help` lists the commands.";
+
+/// A warning, to whoever sits at a terminal.
+pub(super) fn max_session_soon(left: Duration) -> String {
+    format!(
+        "this session ends in {}: policy allows no longer one; save your work, and connect again to go on.",
+        in_words(left)
+    )
+}
+
+/// The same.
+pub(super) fn idle_soon(left: Duration) -> String {
+    format!(
+        "nothing has happened here for a while; policy ends this session in {} unless something does, be it a key.",
+        in_words(left)
+    )
+}
+
+fn in_words(left: Duration) -> String {
+    let seconds = left.as_millis().div_ceil(1000).max(1);
+    let (count, unit) = if seconds < 60 { (seconds, "second") } else { ((seconds + 30) / 60, "minute") };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
 
 pub(super) fn not_running(target: &Target) -> String {
     let name = target.display_name();

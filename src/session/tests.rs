@@ -9,6 +9,8 @@ use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::entrance::Guest;
+use super::limits::Tightening;
+use super::standing::{Claim, Claimed, Role};
 use super::story::Story;
 use super::visit::Errand;
 use super::{Gateway, Peer, Services, Settings, serve};
@@ -16,8 +18,10 @@ use crate::audit::{Collected, Log, Way};
 use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
 use crate::credential::{BoxFuture, InjectError, Injected, Injector, PublicHalf};
-use crate::domain::{AuthMethod, ConnectionId, Fingerprint, Identity, Login, PinVoucher, Target, UserName};
-use crate::policy::{Permit, Policy};
+use crate::domain::{
+    Action, AuthMethod, ConnectionId, Fingerprint, Identity, Login, PinVoucher, Target, UserName,
+};
+use crate::policy::{self, Permit, Policy, Question};
 use crate::reload::Reloadable;
 use crate::signature::keygen::Workshop;
 use crate::ssh::testing::TestKey;
@@ -25,7 +29,7 @@ use crate::ssh::{
     self, ChannelKind, ClientConfig, Connection, HostKey, Limits, Offer, Opener, RekeyPolicy, Signer,
     Unverified,
 };
-use crate::target::testing::{FakeSource, place};
+use crate::target::testing::{Answer, FakeSource, place};
 use crate::target::{Inventory, Source};
 use crate::tasks::Tasks;
 use crate::upstream::{self, Connector};
@@ -87,10 +91,16 @@ fn peer() -> Peer {
     }
 }
 
+fn users_text(alice: &TestKey, groups: &[&str]) -> String {
+    let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
+    format!("[users.alice]\ngroups = {groups:?}\nauthorized_keys = [\"{line}\"]\n")
+}
+
 /// A bastion that knows Alice.
 pub(super) struct Bastion {
     pub(super) services: Arc<Services>,
     pub(super) audit: Collected,
+    pub(super) clock: Arc<HandSetClock>,
     alice: TestKey,
     files: Workshop,
 }
@@ -103,20 +113,37 @@ impl Bastion {
 
     /// Instances that were listed, under a policy.
     pub(super) async fn listing(targets: Vec<Target>, policy: &str) -> Self {
-        let source = FakeSource::new(place("prod", "eu-west-1"), [Ok(targets)]);
+        Self::listing_in_turn([Ok(targets)], policy).await
+    }
+
+    /// The same with what each later refresh comes to.
+    pub(super) async fn listing_in_turn(lists: impl IntoIterator<Item = Answer>, policy: &str) -> Self {
+        let source = FakeSource::new(place("prod", "eu-west-1"), lists);
         let bastion = Self::with(policy, vec![Arc::new(source)]);
         bastion.services.inventory.first_refresh().await;
         bastion
     }
 
+    /// Alice is in these groups from here on; in none where she is not known any more.
+    pub(super) fn alice_is_in(&self, groups: Option<&[&str]>) {
+        let users = groups.map_or("[users]\n".to_owned(), |groups| users_text(&self.alice, groups));
+        let users_file = self.files.write("users.toml", users);
+        let sources = IdentitySources { users_file, ..IdentitySources::default() };
+        self.services.directory.replace_with(Directory::load(&sources)).expect("a users file");
+    }
+
+    /// Another policy from here on.
+    pub(super) fn rules(&self, text: &str) {
+        self.services.policy.replace_with(Policy::from_text("policy.cedar", text)).expect("a policy");
+    }
+
     fn with(policy: &str, sources: Vec<Arc<dyn Source>>) -> Self {
         let files = Workshop::new();
         let alice = TestKey::fresh();
-        let line = format!("ssh-ed25519 {}", data_encoding::BASE64.encode(&alice.public_blob()));
-        let users = format!("[users.alice]\ngroups = []\nauthorized_keys = [\"{line}\"]\n");
-        let users_file = files.write("users.toml", users);
+        let users_file = files.write("users.toml", users_text(&alice, &[]));
         let directory = Directory::load(&IdentitySources { users_file, ..IdentitySources::default() });
-        let clock: SharedClock = HandSetClock::at("2026-01-02T03:04:05Z");
+        let hand_set = HandSetClock::at("2026-01-02T03:04:05Z");
+        let clock = Arc::clone(&hand_set) as SharedClock;
         let (log, audit) = Log::in_memory(Arc::clone(&clock));
         let upstream = upstream::Settings {
             connect_timeout: GRACE,
@@ -133,6 +160,7 @@ impl Bastion {
             gateway: Gateway::new(&[]),
             recorders: crate::record::Recorders::none(),
             roster: super::Roster::default(),
+            standing: super::Standing::default(),
             log,
             clock,
             host_key: Arc::new(HostKey::generate("host").expect("key")),
@@ -151,7 +179,7 @@ impl Bastion {
             },
             tasks: Tasks::new(),
         };
-        Self { services: Arc::new(services), audit, alice, files }
+        Self { services: Arc::new(services), audit, clock: hand_set, alice, files }
     }
 
     /// A client's end of a connection, and the task that serves the other.
@@ -195,7 +223,23 @@ impl Bastion {
             login: Login::parse("ec2-user").expect("a login"),
             way: Way::Direct,
             client: Opener::default(),
+            found_at: self.services.clock.now(),
         }
+    }
+
+    /// A permit of Alice's in use.
+    pub(super) fn claim(&self, target: &str) -> Claim {
+        let errand = self.errand(target);
+        let question = Question {
+            identity: &errand.guest.identity,
+            target: &errand.target,
+            login: &errand.login,
+            action: &Action::Shell,
+            now: self.services.clock.now(),
+        };
+        let claimed = Claimed::Work(Permit::dangerous_for_test(&question));
+        let limits = Tightening::new(policy::Limits::default());
+        self.services.standing.claim(&errand.guest, &errand.story, claimed, Role::Work, &limits)
     }
 
     /// The lines of that name so far.

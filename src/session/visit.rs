@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use crate::audit::{ActionFacts, Event, Text, Way};
 use crate::domain::{Action, Login, SessionId, Target};
 use crate::policy::{Permit, Question};
 use crate::ssh::{ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Opener, RefusalCode};
+use crate::target::Presence;
 
 /// Who wants to go where, and how they asked.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Errand {
     pub(super) way: Way,
     /// Towards the client, for channels that the target opens.
     pub(super) client: Opener,
+    /// When the target was found.
+    pub(super) found_at: Timestamp,
 }
 
 /// A visit: channels come and go, and share one session while it lasts.
@@ -125,9 +129,13 @@ impl Visit {
             self.refuse(requested, "not-in-certificate").await;
             return Err(sentences::NOT_IN_CERTIFICATE.to_owned());
         }
+        let Some(target) = self.target_as_of_now() else {
+            self.refuse(requested, "target-replaced").await;
+            return Err(sentences::TARGET_REPLACED.to_owned());
+        };
         let question = Question {
             identity: &identity,
-            target: &errand.target,
+            target: &target,
             login: &errand.login,
             action,
             now: self.services.clock.now(),
@@ -140,6 +148,16 @@ impl Visit {
         .with_action(facts);
         self.story().await.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
         decision.map_err(|_| sentences::refused(&errand.target, &errand.login, action.kind()))
+    }
+
+    /// The machine as it is known to be now; nothing where it is gone.
+    fn target_as_of_now(&self) -> Option<Arc<Target>> {
+        let Errand { target, found_at, .. } = &self.errand;
+        match self.services.inventory.presence(target, *found_at) {
+            Presence::Here(target) => Some(target),
+            Presence::Unsure => Some(Arc::clone(target)),
+            Presence::Gone(_) => None,
+        }
     }
 
     /// Serves a client's connection whose every channel is for this target, until it is over.

@@ -14,6 +14,8 @@ use crate::domain::Target;
 #[derive(Debug)]
 pub(super) struct Catalogue {
     pub(super) place: Place,
+    /// When the place was asked: what came into being later need not be here.
+    pub(super) asked_at: Timestamp,
     pub(super) taken_at: Timestamp,
     pub(super) targets: Vec<Arc<Target>>,
     by_id: HashMap<String, Arc<Target>>,
@@ -70,6 +72,7 @@ impl Catalogue {
         let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
         let mut catalogue = Self {
             place,
+            asked_at: taken_at,
             taken_at,
             by_id: HashMap::with_capacity(targets.len()),
             by_address: HashMap::with_capacity(targets.len()),
@@ -97,6 +100,17 @@ impl Catalogue {
             }
             self.by_dns.entry(full).or_default().push(Arc::clone(target));
         }
+    }
+
+    /// The machine of that id.
+    pub(super) fn machine(&self, known: &Target) -> Option<&Arc<Target>> {
+        self.by_id.get(known.id.as_str()).filter(|found| found.account == known.account)
+    }
+
+    /// A running machine that has this one's address in its network, and is another.
+    pub(super) fn usurper(&self, known: &Target) -> Option<&Arc<Target>> {
+        let here = self.by_address.get(&known.private_ip.to_canonical())?;
+        here.iter().find(|other| other.id != known.id && other.vpc == known.vpc && other.state == "running")
     }
 
     fn find(&self, rank: Rank, name: &str) -> Vec<Arc<Target>> {

@@ -19,6 +19,7 @@ mod inventory;
 mod login;
 mod lookups;
 mod port;
+mod presence;
 mod readings;
 mod refresh;
 mod source;
@@ -26,6 +27,7 @@ mod source;
 pub use inventory::{Inventory, Resolution, Settings};
 pub use login::{LOGIN_TAG, default_login};
 pub use port::port_from_tags;
+pub use presence::{Gone, Presence};
 pub use source::{BoxFuture, Place, Source, SourceError, SourceErrorKind};
 
 #[cfg(test)]

@@ -78,12 +78,15 @@ impl Inner {
 
     async fn list(&self, lane: &Lane) -> Result<Catalogue, SourceError> {
         let limit = self.settings.refresh_timeout;
+        let asked_at = self.clock.now();
         let listed = timeout(limit, lane.source.list(self.room_for(lane))).await;
         let targets = listed.map_err(|_| {
             let text = format!("the refresh did not finish within {} s", limit.as_secs());
             SourceError::new(SourceErrorKind::Timeout, text)
         })??;
-        Ok(Catalogue::new(lane.source.place().clone(), self.clock.now(), targets))
+        let mut catalogue = Catalogue::new(lane.source.place().clone(), self.clock.now(), targets);
+        catalogue.asked_at = asked_at;
+        Ok(catalogue)
     }
 
     /// Places refresh side by side, so the limit on all together is held here, one at a time.

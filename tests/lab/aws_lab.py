@@ -204,6 +204,9 @@ class AwsLab:
             block = ip.rsplit(".", 1)[0] + ".0/24"
             vpc = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
             subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{region}a")["Subnet"]["SubnetId"]
+        backend = ec2_backends[account][region]
+        if not any(i.private_ip == ip and i.state != "terminated" for i in backend.all_instances()):
+            backend.get_subnet(subnet).del_subnet_ip(ip)  # moto keeps the addresses of the dead; EC2 does not
         tag_list = [{"Key": k, "Value": v} for k, v in tags.items()]
         made = ec2.run_instances(
             ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SubnetId=subnet, PrivateIpAddress=ip,
@@ -231,9 +234,11 @@ class AwsLab:
         """How often that instance's console was asked for."""
         return self.console_reads.count(instance)
 
-    def tag(self, account: str, instance: str, name: str, value: str) -> None:
+    def tag(self, account: str, instance: str, tags: dict[str, str]) -> None:
+        """Sets tags of an instance; others stay as they are."""
         key, region, _, _ = self.accounts[account]
-        self._client("ec2", key, region).create_tags(Resources=[instance], Tags=[{"Key": name, "Value": value}])
+        tag_list = [{"Key": k, "Value": v} for k, v in tags.items()]
+        self._client("ec2", key, region).create_tags(Resources=[instance], Tags=tag_list)
 
     def role(self, account: str, name: str = "bastion-target") -> dict:
         """A role of that account which the other accounts may assume."""

@@ -61,4 +61,6 @@ mod sinks;
 #[cfg(test)]
 mod stalls;
 #[cfg(test)]
+mod standing;
+#[cfg(test)]
 mod unruly_clients;

@@ -30,6 +30,8 @@ pub(super) struct Gist {
     pub(super) formula: Formula,
     pub(super) atoms: Vec<AtomId>,
     pub(super) reads_action: bool,
+    /// Its answer may change with nothing but the time.
+    reads_time: bool,
     whom: Whom,
 }
 
@@ -82,6 +84,17 @@ impl Gists {
         reading.gists
     }
 
+    /// The places of the rules whose scope takes in this identity and one of these kinds of action, and whether one of
+    /// them reads the time. No other rule can match, or fail.
+    pub(crate) fn about(&self, identity: &Identity, kind: ActionKind) -> About {
+        let mut about = About::default();
+        for gist in self.rules.iter().filter(|gist| gist.is_about(identity) && gist.takes_in(kind)) {
+            about.places.push(gist.place);
+            about.reads_time |= gist.reads_time;
+        }
+        about
+    }
+
     /// Whether some permit rule is about this identity and this kind of action, whatever its conditions say.
     pub(crate) fn may_permit(&self, identity: &Identity, kind: ActionKind) -> bool {
         let about = |gist: &Gist| gist.is_about(identity) && gist.kinds.overlap(Kinds::one(kind));
@@ -89,7 +102,19 @@ impl Gists {
     }
 }
 
+/// The rules that may have a say.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    pub(crate) places: Vec<usize>,
+    pub(crate) reads_time: bool,
+}
+
 impl Gist {
+    /// Kinds that are no work are not kept apart.
+    fn takes_in(&self, kind: ActionKind) -> bool {
+        !ActionKind::WORK.contains(&kind) || self.kinds.overlap(Kinds::one(kind))
+    }
+
     pub(super) fn is_about(&self, identity: &Identity) -> bool {
         match &self.whom {
             Whom::Everyone => true,
@@ -117,7 +142,8 @@ impl Reading {
         let actions = policy.action_constraint();
         let in_scope = |kind: &ActionKind| applies(vocabulary, &actions, *kind);
         let kinds = ActionKind::WORK.into_iter().filter(in_scope).map(Kinds::one);
-        let formula = self.formula_of(vocabulary, policy);
+        let json = policy.to_json().unwrap_or_default();
+        let formula = self.formula_of(vocabulary, policy, &json);
         let mut atoms = Vec::new();
         formula.collect(&mut atoms);
         atoms.sort_unstable();
@@ -128,6 +154,7 @@ impl Reading {
             effect,
             kinds: kinds.fold(Kinds::default(), Kinds::with),
             reads_action: reads.any(|reads| reads.action),
+            reads_time: mentions_time(&json),
             whom: whom(vocabulary, &policy.principal_constraint()),
             formula,
             atoms,
@@ -135,9 +162,8 @@ impl Reading {
     }
 
     /// The part of the scope that is about machines, and the conditions.
-    fn formula_of(&mut self, vocabulary: &Vocabulary, policy: &cedar_policy::Policy) -> Formula {
+    fn formula_of(&mut self, vocabulary: &Vocabulary, policy: &cedar_policy::Policy, json: &Json) -> Formula {
         let mut parts = vec![self.machines(vocabulary, &policy.resource_constraint())];
-        let json = policy.to_json().unwrap_or_default();
         let conditions = json.get("conditions").and_then(Json::as_array);
         for condition in conditions.into_iter().flatten() {
             let body = self.formula(condition.get("body").unwrap_or(&Json::Null));
@@ -216,6 +242,18 @@ impl Reading {
             atoms.push(atom);
             atoms.len() - 1
         }))
+    }
+}
+
+/// Whatever depends on the time names it somewhere. A tag of that name counts too, which harms nobody.
+fn mentions_time(rule: &Json) -> bool {
+    match rule {
+        Json::Object(fields) => fields.iter().any(|(name, value)| name == "time" || mentions_time(value)),
+        Json::Array(items) => items.iter().any(mentions_time),
+        Json::String(text) => text == "time",
+        // A rule that could not be read.
+        Json::Null => true,
+        Json::Bool(_) | Json::Number(_) => false,
     }
 }
 

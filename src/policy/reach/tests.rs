@@ -13,7 +13,7 @@ use crate::policy::explain::Part;
 use crate::policy::facts::Scene;
 use crate::policy::rule::Effect;
 use crate::policy::tests::{identity, login, noon, policy, target};
-use crate::policy::{ConnectQuestion, Question};
+use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question};
 
 /// What the list should say of one machine: Cedar is asked about each login and probe.
 fn one_by_one(policy: &Policy, identity: &Arc<Identity>, target: &Arc<Target>, usual: &[Login]) -> Answer {
@@ -313,6 +313,59 @@ proptest! {
         let allowed = allowed.is_some_and(|allowed| allowed.kinds == Kinds::one(kind));
         prop_assert_eq!(allowed, decided.is_some());
     }
+
+    #[test]
+    fn a_question_that_is_asked_again_has_the_answer_that_it_has_by_itself(
+        policy in any_policy(),
+        people in prop::collection::vec(any_identity(), 1..4),
+        target in any_target(),
+        login in prop::sample::select(vec!["root", "deploy", "ec2-user"]).prop_map(login),
+        probes in prop::collection::vec(any_probe(), 1..4),
+    ) {
+        let now = noon();
+        let mut again = policy.again(now);
+        for (identity, probe) in people.iter().flat_map(|who| probes.iter().map(move |probe| (who, probe))) {
+            match probe {
+                Probe::Act(action) => {
+                    let question = Question { identity, target: &target, login: &login, action, now };
+                    let told = |permit: &Permit| (permit.rules().to_vec(), *permit.limits());
+                    let answer = again.decide(identity, &target, &login, action).decision;
+                    let by_itself = policy.decide(&question);
+                    prop_assert_eq!(answer.as_ref().map(told), by_itself.as_ref().map(told));
+                }
+                Probe::Connect { host, port } => {
+                    let instance = port.is_multiple_of(2).then(|| Arc::clone(&target));
+                    let place = Destination { host: host.clone(), address: target.private_ip, port: *port, instance };
+                    let question = ConnectQuestion { identity, destination: &place, now };
+                    let told = |permit: &ConnectPermit| (permit.rules().to_vec(), *permit.limits());
+                    let answer = again.decide_connect(identity, &place).decision;
+                    let by_itself = policy.decide_connect(&question);
+                    prop_assert_eq!(answer.as_ref().map(told), by_itself.as_ref().map(told));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_depends_on_the_time_where_a_rule_about_that_person_and_action_reads_it() {
+    let policy = policy(
+        r#"permit (principal == User::"alice", action == Action::"shell", resource)
+           when { context.time < datetime("2030-01-01") };
+           permit (principal, action == Action::"exec", resource);
+           forbid (principal in Group::"eng", action == Action::"exec", resource)
+           unless { context.time.toTime() < duration("13h") };"#,
+    );
+    let mut again = policy.again(noon());
+    let mut timed = |user: &str, groups: &[&str], action: &Action| {
+        let answer = again.decide(&identity(user, groups), &target("web-1", &[]), &login("root"), action);
+        answer.depends_on_time
+    };
+    let exec = Action::Exec { command: "uptime".to_owned() };
+    assert!(timed("alice", &[], &Action::Shell));
+    assert!(!timed("bob", &[], &Action::Shell));
+    assert!(!timed("alice", &[], &exec));
+    assert!(timed("bob", &["eng"], &exec));
 }
 
 proptest! {

@@ -1,11 +1,11 @@
 //! The client's key agent and display, for programs on the target.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::super::live::Live;
+use super::super::standing::{Claim, Role};
 use super::super::visit::Visit;
 use super::wire;
 use crate::audit::ActionFacts;
@@ -28,7 +28,7 @@ pub(in crate::session) struct Wish {
 /// What a session's target may use of the client's.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Features {
-    agent: AtomicBool,
+    agent: Mutex<Option<Arc<Claim>>>,
     x11: Mutex<Windows>,
 }
 
@@ -38,34 +38,40 @@ struct Windows {
     any: bool,
     /// Of requests that were for a single one each (RFC 4254 §6.3.1).
     left: u32,
+    /// The latest permit.
+    claim: Option<Arc<Claim>>,
 }
 
 impl Features {
-    pub(super) fn has_agent(&self) -> bool {
-        self.agent.load(Ordering::Relaxed)
+    /// The permit for the agent, while it holds.
+    pub(super) fn agent(&self) -> Option<Arc<Claim>> {
+        let agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        agent.clone().filter(|claim| !claim.has_ended())
     }
 
-    /// Whether one more connection to the display may come; it counts as having come.
-    pub(super) fn take_x11(&self) -> bool {
+    /// The permit for one more connection to the display, while there is one; it counts as having come.
+    pub(super) fn take_x11(&self) -> Option<Arc<Claim>> {
         let mut windows = self.x11.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.any {
-            return true;
+        let claim = windows.claim.clone().filter(|claim| !claim.has_ended())?;
+        if !windows.any {
+            windows.left = windows.left.checked_sub(1)?;
         }
-        let left = windows.left.checked_sub(1);
-        windows.left = left.unwrap_or(0);
-        left.is_some()
+        Some(claim)
     }
 
-    fn grant(&self, wish: &Wish) {
+    fn grant(&self, wish: &Wish, claim: Claim) {
+        let claim = Some(Arc::new(claim));
         if wish.action == Action::Agent {
-            return self.agent.store(true, Ordering::Relaxed);
+            *self.agent.lock().unwrap_or_else(PoisonError::into_inner) = claim;
+            return;
         }
         let mut windows = self.x11.lock().unwrap_or_else(PoisonError::into_inner);
         match wire::x11_is_for_one(&wish.payload) {
             Some(true) => windows.left = windows.left.saturating_add(1),
             Some(false) => windows.any = true,
-            None => {}
+            None => return,
         }
+        windows.claim = claim;
     }
 }
 
@@ -84,7 +90,7 @@ pub(in crate::session) async fn pass_on<'a>(
         };
         if let Ok(permit) = late {
             live.tighten(permit.limits());
-            live.features.grant(wish);
+            live.features.grant(wish, live.claim(&permit, Role::Beside));
             permitted.push(wish);
         }
     }
@@ -93,22 +99,37 @@ pub(in crate::session) async fn pass_on<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::Bastion;
     use super::*;
+    use crate::domain::Ending;
 
-    fn wish(single: bool) -> Wish {
+    fn wish(action: Action, single: bool) -> Wish {
         let payload = [&[u8::from(single)][..], &[0; 4], &[0; 4], &[0; 4]].concat();
-        Wish { action: Action::X11, name: "x11-req".to_owned(), payload: payload.into(), permit: None }
+        Wish { action, name: "x11-req".to_owned(), payload: payload.into(), permit: None }
     }
 
     #[test]
     fn a_display_for_one_window_shows_one() {
+        let bastion = Bastion::new();
         let features = Features::default();
-        assert!(!features.take_x11());
-        features.grant(&wish(true));
-        assert!(features.take_x11());
-        assert!(!features.take_x11());
-        features.grant(&wish(false));
-        assert!(features.take_x11() && features.take_x11());
-        assert!(!features.has_agent());
+        assert!(features.take_x11().is_none());
+        features.grant(&wish(Action::X11, true), bastion.claim("web-1"));
+        assert!(features.take_x11().is_some());
+        assert!(features.take_x11().is_none());
+        features.grant(&wish(Action::X11, false), bastion.claim("web-1"));
+        assert!(features.take_x11().is_some() && features.take_x11().is_some());
+        assert!(features.agent().is_none());
+    }
+
+    #[test]
+    fn what_is_not_permitted_any_more_is_not_there() {
+        let bastion = Bastion::new();
+        let features = Features::default();
+        features.grant(&wish(Action::Agent, false), bastion.claim("web-1"));
+        features.grant(&wish(Action::X11, false), bastion.claim("web-1"));
+        let (agent, display) = (features.agent().expect("granted"), features.take_x11().expect("granted"));
+        agent.dangerous_end((Ending::PermissionEnded, "over"));
+        display.dangerous_end((Ending::PermissionEnded, "over"));
+        assert!(features.agent().is_none() && features.take_x11().is_none());
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::live::Live;
 use super::super::program::START;
+use super::super::standing::Claim;
 use super::narrate::Forward;
 use super::wire::{self, Opened};
 use crate::audit::{Event, Text};
@@ -50,16 +51,16 @@ async fn refuse(live: &Live, open: ChannelOpen, reason: &str) {
 }
 
 async fn serve(live: &Live, open: ChannelOpen, opened: Opened, _place: OwnedSemaphorePermit) {
-    let Some((action, originator)) = invited(live, opened).await else {
+    let Some(Invited { action, claim, originator }) = invited(live, opened).await else {
         return refuse(live, open, "opened-by-target").await;
     };
-    let Ok(forward) = Forward::begin(live, &action, originator).await else {
+    let Ok(forward) = Forward::begin(live, &claim, &action, originator).await else {
         return open.refuse(RefusalCode::AdministrativelyProhibited, "not available");
     };
     let opening = tokio::time::timeout(START, live.client.open(&open.kind));
     let client = tokio::select! {
         client = opening => client,
-        ending = live.ordered() => {
+        ending = forward.ordered() => {
             open.refuse(RefusalCode::AdministrativelyProhibited, "not available");
             return forward.failed(ending, "the session was ended".to_owned()).await;
         }
@@ -80,15 +81,28 @@ async fn serve(live: &Live, open: ChannelOpen, opened: Opened, _place: OwnedSema
     }
 }
 
+/// A channel that was asked for, and the permit that it is a use of.
+struct Invited {
+    action: Action,
+    claim: Arc<Claim>,
+    originator: Option<String>,
+}
+
 /// What was asked for and permitted that this channel is a use of; nothing where it is none.
-async fn invited(live: &Live, opened: Opened) -> Option<(Action, Option<String>)> {
+async fn invited(live: &Live, opened: Opened) -> Option<Invited> {
     match opened {
         Opened::Forwarded(listen, originator) => {
-            let asked = live.listeners.invited(&listen).await?;
-            Some((asked.action(), originator))
+            let (asked, claim) = live.listeners.invited(&listen).await?;
+            Some(Invited { action: asked.action(), claim, originator })
         }
-        Opened::Agent => live.features.has_agent().then_some((Action::Agent, None)),
-        Opened::X11(originator) => live.features.take_x11().then_some((Action::X11, originator)),
+        Opened::Agent => {
+            let claim = live.features.agent()?;
+            Some(Invited { action: Action::Agent, claim, originator: None })
+        }
+        Opened::X11(originator) => {
+            let claim = live.features.take_x11()?;
+            Some(Invited { action: Action::X11, claim, originator })
+        }
     }
 }
 
@@ -157,7 +171,7 @@ mod tests {
             assert!(is_refused(&target, kind).await, "{kind:?}");
         }
         let here = Listen::Port { host: "here".to_owned(), port: 80 };
-        live.listeners.ask(here.clone()).expect("room").listens_at(80);
+        live.listeners.ask(here.clone(), Arc::new(bastion.claim("web-1"))).expect("room").listens_at(80);
         let taken = async {
             let Ok(ConnectionEvent::Open(open)) = client.next().await else { panic!("a channel is opened") };
             assert_eq!(open.kind, forwarded());

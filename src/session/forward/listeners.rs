@@ -1,10 +1,11 @@
 //! Where the target listens for the client, as far as the client asked for it.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::super::standing::Claim;
 use super::wire::Listen;
 use crate::audit::{ActionFacts, Event};
 
@@ -33,6 +34,7 @@ struct Place {
     port: u16,
     /// The client has been told that it listens.
     told: bool,
+    claim: Arc<Claim>,
 }
 
 /// A place that the target is being asked to listen at; dropped before it listens, it is forgotten.
@@ -48,7 +50,7 @@ impl Listeners {
     }
 
     /// Notes that the target is about to be asked; nothing when there are too many places.
-    pub(super) fn ask(&self, listen: Listen) -> Option<Asked<'_>> {
+    pub(super) fn ask(&self, listen: Listen, claim: Arc<Claim>) -> Option<Asked<'_>> {
         let mut places = self.places();
         if places.all.len() >= LISTENERS_MAX {
             return None;
@@ -59,19 +61,20 @@ impl Listeners {
             Listen::Port { port, .. } => *port,
             Listen::Socket { .. } => 0,
         };
-        places.all.push(Place { number, listen, port, told: false });
+        places.all.push(Place { number, listen, port, told: false, claim });
         Some(Asked { listeners: self, number })
     }
 
-    /// Waits until nothing that is being asked for could be it, and answers the place as it was asked for, or nothing
-    /// where nobody asked. A target may open its first channel before its own answer has been dealt with.
-    pub(super) async fn invited(&self, opened: &Listen) -> Option<Listen> {
+    /// Waits until nothing that is being asked for could be it, and answers the place as it was asked for with its
+    /// permit, or nothing where nobody asked or the permit does not hold any more. A target may open its first channel before its own answer has been dealt with.
+    pub(super) async fn invited(&self, opened: &Listen) -> Option<(Listen, Arc<Claim>)> {
         let mut changed = self.changed.subscribe();
         loop {
             {
                 let places = self.places();
                 if let Some(place) = places.find(opened) {
-                    return Some(place.listen.clone());
+                    let invited = (place.listen.clone(), Arc::clone(&place.claim));
+                    return (!place.claim.has_ended()).then_some(invited);
                 }
                 if places.all.iter().all(|place| place.told) {
                     return None;
@@ -175,10 +178,20 @@ pub(super) fn event(listen: &Listen, port: Option<u16>, listening: bool) -> Even
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::Bastion;
     use super::*;
+    use crate::domain::Ending;
 
     fn port(host: &str, port: u16) -> Listen {
         Listen::Port { host: host.to_owned(), port }
+    }
+
+    fn permit(bastion: &Bastion) -> Arc<Claim> {
+        Arc::new(bastion.claim("web-1"))
+    }
+
+    async fn invited(listeners: &Listeners, opened: &Listen) -> Option<Listen> {
+        listeners.invited(opened).await.map(|(listen, _permit)| listen)
     }
 
     fn socket(path: &str) -> Listen {
@@ -187,26 +200,26 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_was_asked_for_and_still_listens_is_invited() {
-        let listeners = Listeners::default();
-        assert_eq!(listeners.invited(&port("localhost", 80)).await, None);
-        listeners.ask(port("localhost", 80)).expect("room").listens_at(80);
-        listeners.ask(socket("/run/x")).expect("room").listens_at(0);
-        assert_eq!(listeners.invited(&port("localhost", 80)).await, Some(port("localhost", 80)));
-        assert_eq!(listeners.invited(&port("127.0.0.1", 80)).await, Some(port("localhost", 80)));
-        assert_eq!(listeners.invited(&socket("/run/x")).await, Some(socket("/run/x")));
+        let (listeners, bastion) = (Listeners::default(), Bastion::new());
+        assert_eq!(invited(&listeners, &port("localhost", 80)).await, None);
+        listeners.ask(port("localhost", 80), permit(&bastion)).expect("room").listens_at(80);
+        listeners.ask(socket("/run/x"), permit(&bastion)).expect("room").listens_at(0);
+        assert_eq!(invited(&listeners, &port("localhost", 80)).await, Some(port("localhost", 80)));
+        assert_eq!(invited(&listeners, &port("127.0.0.1", 80)).await, Some(port("localhost", 80)));
+        assert_eq!(invited(&listeners, &socket("/run/x")).await, Some(socket("/run/x")));
         for other in [port("localhost", 81), port("192.0.2.1", 80), port("", 80), socket("/run/y")] {
-            assert_eq!(listeners.invited(&other).await, None, "{other:?}");
+            assert_eq!(invited(&listeners, &other).await, None, "{other:?}");
         }
         assert_eq!(listeners.cease(&port("localhost", 80)), Some((port("localhost", 80), None)));
-        assert_eq!(listeners.invited(&port("localhost", 80)).await, None);
+        assert_eq!(invited(&listeners, &port("localhost", 80)).await, None);
         assert_eq!(listeners.cease(&port("localhost", 80)), None);
     }
 
     #[tokio::test]
     async fn a_chosen_port_is_the_one_that_counts() {
-        let listeners = Listeners::default();
-        listeners.ask(port("", 0)).expect("room").listens_at(4711);
-        assert_eq!(listeners.invited(&port("127.0.0.1", 4711)).await, Some(port("", 0)));
+        let (listeners, bastion) = (Listeners::default(), Bastion::new());
+        listeners.ask(port("", 0), permit(&bastion)).expect("room").listens_at(4711);
+        assert_eq!(invited(&listeners, &port("127.0.0.1", 4711)).await, Some(port("", 0)));
         assert!(!listeners.has(&port("", 0)) && listeners.has(&port("", 4711)));
         assert_eq!(listeners.cease(&port("", 4711)), Some((port("", 0), Some(4711))));
     }
@@ -214,16 +227,26 @@ mod tests {
     /// sshd may accept a connection before the client knows that it listens.
     #[tokio::test]
     async fn who_opens_before_the_client_was_told_waits() {
-        let listeners = Listeners::default();
-        let asked = listeners.ask(port("", 0)).expect("room");
-        let refused = listeners.ask(port("", 99)).expect("room");
+        let (listeners, bastion) = (Listeners::default(), Bastion::new());
+        let asked = listeners.ask(port("", 0), permit(&bastion)).expect("room");
+        let refused = listeners.ask(port("", 99), permit(&bastion)).expect("room");
         let opened = port("", 4711);
-        let mut early = std::pin::pin!(listeners.invited(&opened));
+        let mut early = std::pin::pin!(invited(&listeners, &opened));
         assert!(futures_are_pending(&mut early).await);
         drop(refused);
         assert!(futures_are_pending(&mut early).await);
         asked.listens_at(4711);
         assert_eq!(early.await, Some(port("", 0)));
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_permit_has_ended_is_not_invited() {
+        let (listeners, bastion) = (Listeners::default(), Bastion::new());
+        let permit = permit(&bastion);
+        listeners.ask(port("", 80), Arc::clone(&permit)).expect("room").listens_at(80);
+        assert!(invited(&listeners, &port("", 80)).await.is_some());
+        permit.dangerous_end((Ending::PermissionEnded, "over"));
+        assert_eq!(invited(&listeners, &port("", 80)).await, None);
     }
 
     async fn futures_are_pending<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
@@ -236,14 +259,14 @@ mod tests {
 
     #[test]
     fn there_are_only_so_many() {
-        let listeners = Listeners::default();
+        let (listeners, bastion) = (Listeners::default(), Bastion::new());
         for number in 1..=64 {
-            listeners.ask(port("", number)).expect("room").listens_at(number);
+            listeners.ask(port("", number), permit(&bastion)).expect("room").listens_at(number);
         }
-        assert!(listeners.ask(port("", 65)).is_none());
+        assert!(listeners.ask(port("", 65), permit(&bastion)).is_none());
         listeners.cease(&port("", 1)).expect("it was there");
-        drop(listeners.ask(port("", 65)).expect("room again"));
-        drop(listeners.ask(port("", 66)).expect("what the target refused takes no room"));
+        drop(listeners.ask(port("", 65), permit(&bastion)).expect("room again"));
+        drop(listeners.ask(port("", 66), permit(&bastion)).expect("what the target refused takes no room"));
         assert_eq!(still_listening(&listeners).len(), 63);
         assert!(still_listening(&listeners).is_empty());
     }

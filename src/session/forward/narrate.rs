@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::super::live::Live;
+use super::super::standing::Claim;
 use super::super::story::Unrecorded;
 use crate::audit::{ActionFacts, Event, Text};
 use crate::domain::{Action, ChannelNumber, Ending};
@@ -13,6 +14,7 @@ use crate::ssh::Channel;
 #[derive(Debug)]
 pub(super) struct Forward<'a> {
     live: &'a Live,
+    claim: &'a Claim,
     channel: ChannelNumber,
     action: ActionFacts,
     begun: Instant,
@@ -22,6 +24,7 @@ impl<'a> Forward<'a> {
     /// Puts the start on record; nothing may have happened before.
     pub(super) async fn begin(
         live: &'a Live,
+        claim: &'a Claim,
         action: &Action,
         originator: Option<String>,
     ) -> Result<Self, Unrecorded> {
@@ -35,13 +38,27 @@ impl<'a> Forward<'a> {
         };
         live.story.record(started).await?;
         live.activity.touch();
-        Ok(Self { live, channel, action, begun: Instant::now() })
+        Ok(Self { live, claim, channel, action, begun: Instant::now() })
     }
 
     /// Moves bytes between the two channels until one closes, and puts the end on record.
     pub(super) async fn carry(self, client: &Channel, target: &Channel) {
-        let outcome = relay::join(client, target, &self.live.activity, self.live.stop()).await;
-        self.ended(&outcome, None).await;
+        let joined = relay::join(client, target, &self.live.activity, self.claim.stop());
+        let outcome = tokio::select! {
+            outcome = joined => outcome,
+            never = self.claim.heed(self.live.stop()) => match never {},
+        };
+        let detail = self.claim.detail().filter(|_| is_by_permit(outcome.ending)).map(Text::from);
+        self.ended(&outcome, detail).await;
+    }
+
+    /// Waits until it must not be.
+    pub(super) async fn ordered(&self) -> Ending {
+        let (ending, _sentence) = tokio::select! {
+            order = self.claim.ended() => order,
+            never = self.claim.heed(self.live.stop()) => match never {},
+        };
+        ending
     }
 
     /// It came to nothing.
@@ -64,4 +81,8 @@ impl<'a> Forward<'a> {
         // It has ended whether or not that can be written; the failure is in the operator's log.
         let _on_record = self.live.story.tell(ended).await;
     }
+}
+
+fn is_by_permit(ending: Ending) -> bool {
+    matches!(ending, Ending::PermissionEnded | Ending::TargetReplaced)
 }

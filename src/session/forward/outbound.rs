@@ -1,6 +1,7 @@
 //! The client opens a channel for which the target is to connect somewhere.
 
 use super::super::program::START;
+use super::super::standing::Role;
 use super::super::visit::Visit;
 use super::super::{live::Live, sentences};
 use super::narrate::Forward;
@@ -43,7 +44,8 @@ async fn start(visit: &Visit, open: ChannelOpen) -> Result<(), (ChannelOpen, Str
         Err(sentence) => return Err((open, sentence)),
     };
     let _present = live.channels.token();
-    match Forward::begin(&live, &action, originator).await {
+    let claim = live.claim(&permit, Role::Work);
+    match Forward::begin(&live, &claim, &action, originator).await {
         Ok(forward) => carry(&live, forward, open).await,
         Err(_unrecorded) => return Err((open, sentences::AUDIT_UNAVAILABLE.to_owned())),
     }
@@ -54,7 +56,7 @@ async fn carry(live: &Live, forward: Forward<'_>, open: ChannelOpen) {
     let opening = tokio::time::timeout(START, live.upstream.connection.open(&open.kind));
     let target = tokio::select! {
         opened = opening => opened,
-        ending = live.ordered() => {
+        ending = forward.ordered() => {
             open.refuse(RefusalCode::AdministrativelyProhibited, sentences::OVER);
             return forward.failed(ending, "the session was ended".to_owned()).await;
         }

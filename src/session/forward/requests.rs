@@ -1,15 +1,19 @@
 //! The client asks that the target listen, or cease to: answered in the order of asking.
 
 use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::super::live::Live;
 use super::super::program::START;
+use super::super::standing::Role;
 use super::super::visit::Visit;
 use super::listeners::event;
 use super::wire::{self, Listen, Request};
 use crate::audit::ActionFacts;
+use crate::relay::Stop;
 use crate::ssh::GlobalRequest;
 
 /// Requests of one connection that wait for their turn.
@@ -60,7 +64,9 @@ async fn begin(visit: &Visit, request: GlobalRequest, listen: Listen) {
     let Ok(live) = visit.session(&permit).await else { return };
     let _present = live.channels.token();
     live.activity.touch();
-    let Some(asked) = live.listeners.ask(listen.clone()) else {
+    let claim = Arc::new(live.claim(&permit, Role::Work));
+    let order = claim.stop();
+    let Some(asked) = live.listeners.ask(listen.clone(), claim) else {
         return visit.refuse(&request.name, "too-many").await;
     };
     let asking = live.upstream.connection.ask_for(&request.name, &request.payload);
@@ -79,6 +85,25 @@ async fn begin(visit: &Visit, request: GlobalRequest, listen: Listen) {
     if live.story.tell(event(&listen, chosen, true)).await.is_ok() {
         request.succeed(&reply);
         asked.listens_at(port);
+        let at = listen.at_port(port);
+        live.services.tasks.spawn_named("listener", cease_by_order(Arc::downgrade(&live), at, order));
+    }
+}
+
+/// Waits until the permit does not hold any more, or is not needed, and has the target cease to listen. A session that ends
+/// by the same change takes its listeners with it.
+async fn cease_by_order(live: Weak<Live>, at: Listen, mut order: Stop) {
+    if order.wait_for(Option::is_some).await.is_err() {
+        return;
+    }
+    let Some(live) = live.upgrade().filter(|live| !live.loses_permission()) else { return };
+    let _present = live.channels.token();
+    let (name, payload) = at.cease_request();
+    // A target that does not cease gets nothing through in any case.
+    let _answer = tokio::time::timeout(START, live.upstream.connection.ask_for(name, &payload)).await;
+    if let Some((listen, port)) = live.listeners.cease(&at) {
+        // It has ceased whether or not that can be written; the failure is in the operator's log.
+        let _on_record = live.story.tell(event(&listen, port, false)).await;
     }
 }
 

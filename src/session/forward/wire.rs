@@ -37,6 +37,29 @@ impl Listen {
             Self::Socket { path } => Action::RemoteSocket { path: path.clone() },
         }
     }
+
+    /// The same by the port that the target chose.
+    pub(super) fn at_port(self, port: u16) -> Self {
+        match self {
+            Self::Port { host, .. } => Self::Port { host, port },
+            socket @ Self::Socket { .. } => socket,
+        }
+    }
+
+    /// The request that the target cease to listen there, where that is the port that it has.
+    pub(super) fn cease_request(&self) -> (&'static str, Vec<u8>) {
+        let string = |text: &str| {
+            // No place is longer than `PLACE_MAX`.
+            let length = u32::try_from(text.len()).unwrap_or_default();
+            [&length.to_be_bytes()[..], text.as_bytes()].concat()
+        };
+        match self {
+            Self::Port { host, port } => {
+                (CEASE_PORT, [string(host), u32::from(*port).to_be_bytes().to_vec()].concat())
+            }
+            Self::Socket { path } => (CEASE_SOCKET, string(path)),
+        }
+    }
 }
 
 /// What a client asks of its connection as a whole.
@@ -291,6 +314,16 @@ mod tests {
             assert_eq!(read_request(LISTEN_PORT, &whole[..cut]), Some(Err(CUT_SHORT)), "{cut}");
         }
         assert_eq!(read_request("who-are-you@example.com", &whole), None);
+    }
+
+    #[test]
+    fn what_is_asked_to_cease_is_what_was_asked_to_listen() {
+        let port = Listen::Port { host: "localhost".to_owned(), port: 8080 };
+        let socket = Listen::Socket { path: "/run/x".to_owned() };
+        for listen in [port, socket] {
+            let (name, payload) = listen.cease_request();
+            assert_eq!(read_request(name, &payload), Some(Ok(Request::Cease(listen))));
+        }
     }
 
     #[test]

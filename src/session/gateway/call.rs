@@ -12,6 +12,8 @@ use crate::audit::{ActionFacts, Event, Text, Unresolved, Way};
 use crate::domain::{ChannelNumber, Identity, Target};
 use crate::policy::ConnectPermit;
 use crate::session::entrance::{self, Guest};
+use crate::session::limits::Tightening;
+use crate::session::standing::{Claimed, Role};
 use crate::session::story::Story;
 use crate::session::{Services, jump, pipe, resolve, sentences};
 use crate::ssh::{ChannelOpen, RefusalCode};
@@ -214,16 +216,18 @@ impl Call {
         if self.story.record(started).await.is_err() {
             return open.refuse(RefusalCode::ConnectFailed, sentences::AUDIT_UNAVAILABLE);
         }
+        let limits = Tightening::new(*permit.limits());
+        let claimed = Claimed::Connect(permit.clone());
+        let claim = self.services.standing.claim(&self.guest, &self.story, claimed, Role::Session, &limits);
         let outcome =
-            pipe::run(&self.services, open.accept(), stream, *permit.limits(), CancellationToken::new())
-                .await;
+            pipe::run(&self.services, open.accept(), stream, &claim, CancellationToken::new()).await;
         let ended = Event::ForwardEnded {
             channel: self.number,
             action,
             bytes_to_target: outcome.bytes_to_target,
             bytes_to_client: outcome.bytes_to_client,
             ending: outcome.ending,
-            detail: pipe::detail(outcome.ending).map(Text::from),
+            detail: pipe::detail(outcome.ending, &claim).map(Text::from),
             duration: begun.elapsed(),
         };
         // It has ended whether or not that can be written; the failure is in the operator's log.

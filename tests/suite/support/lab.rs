@@ -67,7 +67,7 @@ impl Prepared {
     /// A tag of an instance, which is listed with it from the next refresh on.
     pub(crate) fn tag(&self, instance: &Instance, name: &str, value: &str) {
         let account = &self.account["account"];
-        let tag = json!({"account": account, "instance": instance.id, "name": name, "value": value});
+        let tag = json!({"account": account, "instance": instance.id, "tags": {name: value}});
         Supervisor::get().aws("tag", tag);
     }
 

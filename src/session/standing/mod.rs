@@ -1,0 +1,159 @@
+//! Permission is continuous: what a permit carries lasts as long as the permit holds.
+//!
+//! ```text
+//! users, policy, lists ─┐
+//! a newer copy of EC2 ──┼─▶ keep ─(seats)▶ judge ─(findings)▶ a line in the audit, the order to end
+//! every two seconds ────┘
+//! ```
+//!
+//! Whatever uses a permit (a program, a forwarded connection, a place where a target listens, an agent, a display, a
+//! jump that is passed through, a connection by the bastion, the session itself) has a [`Claim`] for as long as it does.
+//! What always holds:
+//! - A claim is asked about again when users, keys, revocations, policy or the copies of the inventory change, once
+//!   within two seconds of its coming, since something may have changed while it came, and every two seconds where a
+//!   rule about that person and action reads the time.
+//! - It is asked as everything is at that moment: the identity by the files, the machine by the newest copy, the same
+//!   login and action.
+//! - What does not hold any more ends, and nothing else does: a channel by its own permit; the session when the permit
+//!   that opened it does not hold and none of its channels' does.
+//! - A machine that is gone or replaced ends all that goes to it. A list that could not be had ends nothing.
+//! - An answer that is as before leaves no trace.
+//!
+//! What is not here: what ending looks like (whoever holds the claim), and letting anything new begin.
+
+mod claim;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use self::claim::Seat;
+use self::judge::Finding;
+use super::Services;
+
+pub(super) use claim::{Claim, Claimed, Role};
+
+/// How long the lines about what ends may take to be handed to the audit.
+const ON_RECORD: Duration = Duration::from_secs(1);
+/// How often claims are looked at that are new, or depend on the time.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The permits that are in use on this node. Clones are of the same.
+#[derive(Clone, Default)]
+pub struct Standing(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    seats: Mutex<BTreeMap<u64, Arc<Seat>>>,
+    next: AtomicU64,
+    changed: Notify,
+}
+
+impl Standing {
+    /// Says that users, policy or lists are others than before: every claim is asked about again.
+    pub fn changed(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// How many permits are in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seats().len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Seat>>> {
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> u64 {
+        self.0.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing").field("seats", &self.len()).finish()
+    }
+}
+
+/// Which claims are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    /// Those that are new, and those whose answer may change with the time.
+    Due,
+}
+
+/// Asks again whenever something has changed, until `stop`.
+pub async fn keep(services: Arc<Services>, stop: CancellationToken) {
+    let mut copies = services.inventory.changes();
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let scope = tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.standing.0.changed.notified() => Scope::All,
+            Ok(()) = copies.changed() => Scope::All,
+            _ = look.tick() => Scope::Due,
+        };
+        ask_again(&services, scope).await;
+    }
+}
+
+/// Asks about the claims there are, and ends what does not hold. One at a time: what changes meanwhile is seen by
+/// the next.
+async fn ask_again(services: &Arc<Services>, scope: Scope) {
+    let seats: Vec<Arc<Seat>> = services.standing.seats().values().cloned().collect();
+    if !seats.iter().any(|seat| scope == Scope::All || seat.is_due()) {
+        return;
+    }
+    let own = Arc::clone(services);
+    // Cedar may take some time over a thousand claims, and this thread carries other things.
+    match tokio::task::spawn_blocking(move || judge::findings(&own, &seats, scope)).await {
+        Ok(findings) => end(findings).await,
+        Err(fault) => {
+            tracing::error!(%fault, "permits in use could not be asked about again; please report this");
+        }
+    }
+}
+
+/// Puts on record why, and gives the orders: the session's before its channels', so that whoever sees a channel end
+/// knows whether its session does.
+async fn end(mut findings: Vec<Finding>) {
+    findings.sort_by_key(|finding| (finding.seat.role() != Role::Session, finding.seat.number()));
+    let mut telling = pin!(tell(&findings));
+    // It ends whether or not that can be written; the failure is in the operator's log.
+    let in_time = tokio::time::timeout(ON_RECORD, &mut telling).await.is_ok();
+    findings.iter().for_each(Finding::give_order);
+    if !in_time {
+        telling.await;
+    }
+}
+
+/// Each reason once, however many claims of a session it ends.
+async fn tell(findings: &[Finding]) {
+    let mut told = HashSet::new();
+    for finding in findings {
+        let session = finding.seat.story().session;
+        tracing::info!(?session, why = %finding.detail, "a permit does not hold any more");
+        if told.insert((finding.seat.whole(), finding.what())) {
+            let _on_record = finding.seat.story().tell(finding.event()).await;
+        }
+    }
+}
