@@ -85,9 +85,18 @@ impl AwsAccess {
         }
     }
 
+    /// What the environment gave.
+    pub(super) fn base(&self) -> &SdkConfig {
+        &self.base
+    }
+
     /// STS is asked in the daemon's own region where that is known: a region that is opted in to
     /// in the target's account need not be in ours.
-    async fn assume(&self, role: &AssumeRole, target_region: &Region) -> SharedCredentialsProvider {
+    pub(super) async fn assume(
+        &self,
+        role: &AssumeRole,
+        target_region: &Region,
+    ) -> SharedCredentialsProvider {
         let region = self.base.region().unwrap_or(target_region).clone();
         let mut provider = AssumeRoleProvider::builder(&role.role_arn)
             .configure(&self.base)

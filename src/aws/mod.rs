@@ -10,6 +10,8 @@
 //! Deliberately not here: what names mean, when to refresh, who may do what.
 
 mod access;
+mod actions;
+mod checkup;
 mod ec2;
 mod fault;
 mod images;
@@ -19,6 +21,8 @@ mod question;
 mod whole_document;
 
 pub use access::{AssumeRole, AwsAccess, PlaceClients};
+pub use actions::{IAM_ACTIONS, IamAction, Needed, Scope, iam_action};
+pub use checkup::AwsCheckup;
 pub use ec2::Ec2Source;
 pub use instance_connect::{InstanceConnect, InstanceConnectSettings};
 pub use instances::PortRule;

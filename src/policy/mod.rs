@@ -22,6 +22,7 @@ mod permit;
 mod reach;
 mod report;
 mod rule;
+mod scope;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
 pub use reach::{ANY_LOGIN, Reach};
 pub use rule::{Effect, Place, Rule};
+pub use scope::PolicyLogins;
 pub use table::{TableReport, run_table};
 
 use crate::problem::Problem;
