@@ -57,7 +57,9 @@ fn problem(subject: Subject, problem: &Problem, make: impl Fn(Subject, String) -
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+    let rest = letters.as_str().trim_end_matches('.');
+    let stop = if rest.ends_with(['?', '!']) { "" } else { "." };
+    format!("{first}{rest}{stop}")
 }
 
 fn configuration(config: &Config) -> Check {
