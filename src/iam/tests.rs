@@ -244,3 +244,43 @@ fn tags_and_principals_are_parsed_and_not_pasted() {
         assert!(Principal::parse(bad).is_err(), "{bad:?}");
     }
 }
+
+/// The example of `deploy/`: an account of its own, and another one by a role.
+fn example() -> Policies {
+    let config = "[[inventory.accounts]]\nalias = \"main\"\nregions = [\"eu-west-1\"]\n\
+        [[inventory.accounts]]\nalias = \"production\"\nregions = [\"eu-west-1\"]\n\
+        role_arn = \"arn:aws:iam::123456789012:role/drawbridge-target\"\nexternal_id = \"an-agreed-text\"\n";
+    let options = Options {
+        logins: ["admin", "ec2-user", "ubuntu"].iter().map(|login| Login::parse(login).expect("a login")).collect(),
+        required_tag: RequiredTag::parse("drawbridge=allowed").ok(),
+        bastion_role: Principal::parse("arn:aws:iam::111122223333:role/drawbridge").ok(),
+        diagnosis: true,
+    };
+    policies(config, BARE, &options)
+}
+
+#[test]
+fn the_examples_are_what_is_printed() {
+    let policies = example();
+    let [account] = policies.accounts.as_slice() else { panic!("one role") };
+    for (printed, example) in [
+        (&policies.bastion, include_str!("../../deploy/iam-policy.json")),
+        (&account.permissions, include_str!("../../deploy/iam-target-role.json")),
+        (&account.trust, include_str!("../../deploy/iam-target-trust.json")),
+    ] {
+        assert_eq!(format!("{}\n", printed.pretty()), example);
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_action_and_no_other() {
+    let document = include_str!("../../docs/doctor.md");
+    let (_, table) = document.split_once("| action | needed | without it |").expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let listed: Vec<&str> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').filter(|part| part.contains(':')))
+        .collect();
+    let actions: Vec<&str> = crate::aws::IAM_ACTIONS.iter().map(|action| action.name).collect();
+    assert_eq!(listed, actions);
+}

@@ -27,6 +27,8 @@ mod console;
 #[cfg(test)]
 mod demo_contract;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod forwards;
