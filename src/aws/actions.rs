@@ -261,7 +261,7 @@ mod tests {
         describe|detach|disable|disassociate|enable|export|get|import|list|modify|monitor|provision|put|reboot|register|\
         release|replace|request|reset|revoke|run|search|send|start|stop|terminate|unassign|unmonitor|update";
     /// What begins so, takes nothing, and is no operation.
-    const NO_OPERATIONS: &[&str] = &["get_mut", "get_or_init"];
+    const NO_OPERATIONS: &[&str] = &["get_mut", "request_id"];
     /// It tries every action; that is no use of one.
     const TRIES_THEM: &str = "checkup.rs";
 

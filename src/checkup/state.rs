@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::check::{Check, Subject};
 use super::errands::Errands;
+use crate::aws::IAM_ACTIONS;
 use crate::config::Config;
 use crate::record::vault::{TryOut, TryOutStep, Vault};
 use crate::store::{Glance, Store};
@@ -43,7 +44,7 @@ async fn store(config: &Config) -> Check {
     }
 }
 
-fn recordings(tried: Result<(), TryOut>) -> Check {
+pub(super) fn recordings(tried: Result<(), TryOut>) -> Check {
     let Err(TryOut { step, denied, text }) = tried else {
         return Check::sound(Subject::Recordings, "The bucket takes recordings and gives them back.");
     };
@@ -55,6 +56,9 @@ fn recordings(tried: Result<(), TryOut>) -> Check {
         }
         TryOutStep::Read => ("S3 does not say whether a recording is there", "s3:ListBucket"),
     };
+    // S3 names the action that is missing, where that is another one.
+    let named = IAM_ACTIONS.iter().map(|action| action.name).filter(|name| text.contains(name));
+    let permission = named.max_by_key(|name| name.len()).unwrap_or(permission);
     if denied {
         return Check::broken(
             Subject::Recordings,

@@ -435,3 +435,28 @@ fn every_action_that_doctor_names_is_in_the_table() {
         assert!(iam_action(name).is_some(), "{name}");
     }
 }
+
+#[test]
+fn what_a_bucket_denies_is_named_by_the_bucket_where_it_says_so() {
+    use crate::record::vault::{TryOut, TryOutStep};
+
+    let judge =
+        |step, denied, text: &str| state::recordings(Err(TryOut { step, denied, text: text.to_owned() }));
+    let put = judge(TryOutStep::Begin, true, "AccessDenied");
+    assert_eq!((put.verdict, put.permission), (Verdict::Broken, Some("s3:PutObject")));
+    let key = judge(
+        TryOutStep::Begin,
+        true,
+        "User: U is not authorized to perform: kms:GenerateDataKey on resource: K",
+    );
+    assert_eq!(key.permission, Some("kms:GenerateDataKey"));
+    let lock =
+        judge(TryOutStep::Begin, true, "is not authorized to perform: s3:PutObjectRetention on resource");
+    assert_eq!(lock.permission, Some("s3:PutObjectRetention"));
+    let gone = judge(TryOutStep::Begin, false, "NoSuchBucket.");
+    assert!(
+        gone.permission.is_none() && gone.finding.ends_with("could not be begun: NoSuchBucket."),
+        "{gone:?}"
+    );
+    assert_eq!(state::recordings(Ok(())).verdict, Verdict::Sound);
+}

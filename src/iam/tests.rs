@@ -251,7 +251,10 @@ fn example() -> Policies {
         [[inventory.accounts]]\nalias = \"production\"\nregions = [\"eu-west-1\"]\n\
         role_arn = \"arn:aws:iam::123456789012:role/drawbridge-target\"\nexternal_id = \"an-agreed-text\"\n";
     let options = Options {
-        logins: ["admin", "ec2-user", "ubuntu"].iter().map(|login| Login::parse(login).expect("a login")).collect(),
+        logins: ["admin", "ec2-user", "ubuntu"]
+            .iter()
+            .map(|login| Login::parse(login).expect("a login"))
+            .collect(),
         required_tag: RequiredTag::parse("drawbridge=allowed").ok(),
         bastion_role: Principal::parse("arn:aws:iam::111122223333:role/drawbridge").ok(),
         diagnosis: true,

@@ -18,12 +18,18 @@ fn ask(prepared: &Prepared, words: &[&str]) -> Finished {
 
 /// The checks that doctor lists, of one verdict: subject, permission, finding.
 fn checks(done: &Finished, verdict: &str) -> Vec<(String, Option<String>, String)> {
-    let list: Value = serde_json::from_str(&done.out()).unwrap_or_else(|_| panic!("{}{}", done.out(), done.err()));
-    let of_verdict = list["checks"].as_array().expect("a list").iter().filter(|check| check["verdict"] == verdict);
+    let list: Value =
+        serde_json::from_str(&done.out()).unwrap_or_else(|_| panic!("{}{}", done.out(), done.err()));
+    let of_verdict =
+        list["checks"].as_array().expect("a list").iter().filter(|check| check["verdict"] == verdict);
     let text = |value: &Value| value.as_str().map(str::to_owned);
     of_verdict
         .map(|check| {
-            (text(&check["subject"]).expect("text"), text(&check["permission"]), text(&check["finding"]).expect("text"))
+            (
+                text(&check["subject"]).expect("text"),
+                text(&check["permission"]),
+                text(&check["finding"]).expect("text"),
+            )
         })
         .collect()
 }
@@ -35,7 +41,9 @@ fn a_lab_in_order_has_nothing_to_repair() {
     assert_eq!(checks(&done, "broken"), []);
     let sound = checks(&done, "sound");
     let about: BTreeSet<&str> = sound.iter().map(|(subject, _, _)| subject.as_str()).collect();
-    for subject in ["users", "policy", "listeners", "store", "credentials", "permissions", "endpoints", "clock"] {
+    for subject in
+        ["users", "policy", "listeners", "store", "credentials", "permissions", "endpoints", "clock"]
+    {
         assert!(about.contains(subject), "{subject} is not sound: {}", done.out());
     }
     let has = |wanted: &str| sound.iter().any(|(_, _, finding)| finding.contains(wanted));
@@ -46,11 +54,14 @@ fn a_lab_in_order_has_nothing_to_repair() {
 
 #[test]
 fn what_is_broken_on_the_machine_is_named_before_anybody_connects() {
-    let prepared = Lab::with().policy("permit (principal in Group::\"nobody-here\", action, resource);").prepare();
+    let prepared =
+        Lab::with().policy("permit (principal in Group::\"nobody-here\", action, resource);").prepare();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
-    let done = ask(&prepared, &["doctor", "--json", "--set", &format!("server.listen={address}")]).ended_with(1);
-    let broken: BTreeSet<String> = checks(&done, "broken").into_iter().map(|(subject, _, _)| subject).collect();
+    let done =
+        ask(&prepared, &["doctor", "--json", "--set", &format!("server.listen={address}")]).ended_with(1);
+    let broken: BTreeSet<String> =
+        checks(&done, "broken").into_iter().map(|(subject, _, _)| subject).collect();
     assert_eq!(broken, ["listeners", "policy"].map(str::to_owned).into(), "{}", done.out());
     assert!(!prepared.dir().join("data/host_ed25519").exists(), "doctor has made something");
 }
@@ -64,7 +75,8 @@ fn without_a_configuration_each_mistake_is_a_line() {
 
 #[test]
 fn the_policies_are_for_exactly_this_configuration() {
-    let policy = "permit (principal, action in Action::\"session\", resource) when { context.login == \"ubuntu\" };";
+    let policy =
+        "permit (principal, action in Action::\"session\", resource) when { context.login == \"ubuntu\" };";
     let prepared = Lab::with().policy(policy).prepare();
     let role = "arn:aws:iam::111122223333:role/bastion";
     let words = ["iam-policy", "--json", "--require-tag", "drawbridge=allowed", "--bastion-role", role];
@@ -72,7 +84,10 @@ fn the_policies_are_for_exactly_this_configuration() {
     let statements = all["bastion"]["Statement"].as_array().expect("statements");
     let push = statements.iter().find(|statement| statement["Sid"] == "PushKeys").expect("pushes");
     assert_eq!(push["Condition"]["StringEquals"]["ec2:osuser"], serde_json::json!(["ubuntu"]));
-    assert_eq!(push["Condition"]["StringEquals"]["aws:ResourceTag/drawbridge"], serde_json::json!(["allowed"]));
+    assert_eq!(
+        push["Condition"]["StringEquals"]["aws:ResourceTag/drawbridge"],
+        serde_json::json!(["allowed"])
+    );
     assert!(!statements.iter().any(|statement| statement["Sid"] == "Diagnose"), "{all}");
     let words = ask(&prepared, &["iam-policy", "--diagnosis"]).ended_with(0);
     assert!(words.out().contains("ec2:DescribeNetworkAcls"), "{}", words.out());
@@ -123,16 +138,26 @@ fn in_the_demo_each_permission_that_is_taken_away_is_named() {
     let sound = demo.doctor("").ended_with(0);
     assert_eq!(checks(&sound, "broken"), []);
     let permitted = checks(&sound, "sound").into_iter().find_map(|(_, _, finding)| {
-        Some(finding.strip_prefix("Permitted: ")?.trim_end_matches('.').split(", ").map(str::to_owned).collect())
+        Some(
+            finding
+                .strip_prefix("Permitted: ")?
+                .trim_end_matches('.')
+                .split(", ")
+                .map(str::to_owned)
+                .collect(),
+        )
     });
     let permitted: Vec<String> = permitted.expect("what is permitted");
-    for wanted in ["ec2:DescribeInstances", "ec2-instance-connect:SendSSHPublicKey", "ec2:DescribeRouteTables"] {
+    for wanted in
+        ["ec2:DescribeInstances", "ec2-instance-connect:SendSSHPublicKey", "ec2:DescribeRouteTables"]
+    {
         assert!(permitted.iter().any(|action| action == wanted), "{wanted} in {permitted:?}");
     }
     for action in permitted {
         let done = demo.doctor(&action).ended_with(1);
         let broken = checks(&done, "broken");
-        let named: Vec<Option<&str>> = broken.iter().map(|(_, permission, _)| permission.as_deref()).collect();
+        let named: Vec<Option<&str>> =
+            broken.iter().map(|(_, permission, _)| permission.as_deref()).collect();
         assert_eq!(named, [Some(action.as_str())], "{}", done.out());
     }
 }

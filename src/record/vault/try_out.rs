@@ -56,3 +56,27 @@ fn failed(step: TryOutStep, error: &object_store::Error) -> TryOut {
     );
     TryOut { step, denied, text: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bucket_is_as_it_was_afterwards() {
+        let store = Arc::new(InMemory::new());
+        let vault = Vault(Kept::Bucket {
+            store: Arc::clone(&store) as _,
+            bucket: "b".to_owned(),
+            prefix: "recordings".to_owned(),
+        });
+        assert_eq!(vault.try_out().await, Ok(()));
+        let listed = store.list_with_delimiter(Some(&Key::from("recordings"))).await.expect("listed");
+        assert!(listed.objects.is_empty(), "{listed:?}");
+        assert_eq!(Vault(Kept::Spool).try_out().await, Ok(()));
+    }
+}
