@@ -112,12 +112,22 @@ impl Trouble {
         }
     }
 
-    /// Why IAM refused, in AWS's words, where it says so: `no identity-based policy allows the ec2:… action`.
+    /// Why IAM refused, in AWS's words, where it says so: `because no identity-based policy allows the ec2:… action`,
+    /// `with an explicit deny in a service control policy`.
     #[must_use]
     pub fn because(&self) -> Option<&str> {
-        let (_, reason) = self.text.split_once(" because ")?;
-        let end = reason.find(['.', '\n']).unwrap_or(reason.len());
-        reason.get(..end).map(str::trim).filter(|reason| !reason.is_empty())
+        let start =
+            [" because ", " with an explicit deny "].iter().find_map(|words| self.text.find(words))?;
+        let reason = self.text.get(start..)?;
+        let end = reason.find(['.', '"', '\n']).unwrap_or(reason.len());
+        reason.get(..end).map(str::trim)
+    }
+
+    /// What was said, without what the SDK puts before it.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        let start = "an error occurred while loading credentials: ";
+        self.text.rsplit_once(start).map_or(self.text.as_str(), |(_, said)| said).trim_end_matches('.')
     }
 
     /// Where the way to the service ended, for people.

@@ -85,7 +85,7 @@ fn judge_own(own: &Result<Caller, Trouble>) -> Check {
         .change("Give this machine a way to AWS's STS: through the Internet, a proxy (HTTPS_PROXY), or a VPC endpoint for sts."),
         Err(trouble) => Check::broken(
             Subject::Credentials,
-            format!("drawbridge has no credentials that AWS takes: {}.", trouble.text.trim_end_matches('.')),
+            format!("drawbridge has no credentials that AWS takes: {}.", trouble.said()),
             "Give the instance a role, or set a profile or variables of the AWS SDK for the user that runs drawbridge; \
              a clock that is minutes off makes good credentials fail, too.",
         ),
@@ -160,7 +160,7 @@ fn judge_role(account: &AccountConfig, role: &str, own: &Caller, entered: &Resul
         .permission(ENTER),
         Err(trouble) => Check::broken(
             Subject::Credentials,
-            format!("{role} cannot be taken on: {}.", trouble.text.trim_end_matches('.')),
+            format!("{role} cannot be taken on: {}.", trouble.said()),
             "Check that the role exists in that account and that its ARN is spelt as here.",
         ),
     };
@@ -177,7 +177,7 @@ fn role_behind(arn: &str) -> String {
 }
 
 fn reason(trouble: &Trouble) -> String {
-    trouble.because().map(|reason| format!(", because {reason}")).unwrap_or_default()
+    trouble.because().map(|reason| format!(", {reason}")).unwrap_or_default()
 }
 
 /// Each action that is needed there, and what AWS said.
@@ -240,10 +240,9 @@ fn denied(action: &'static IamAction, trouble: &Trouble) -> Option<Check> {
             Subject::Permissions,
             format!("{name} could not be tried: AWS is asked too much at the moment. Try again in a minute."),
         ),
-        TroubleKind::NoCredentials | TroubleKind::Other => Check::unknown(
-            Subject::Permissions,
-            format!("{name} could not be tried: {}.", trouble.text.trim_end_matches('.')),
-        ),
+        TroubleKind::NoCredentials | TroubleKind::Other => {
+            Check::unknown(Subject::Permissions, format!("{name} could not be tried: {}.", trouble.said()))
+        }
     };
     Some(check.permission(name))
 }

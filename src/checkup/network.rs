@@ -62,8 +62,10 @@ pub(super) fn judge_clock(ahead: Result<SignedDuration, Trouble>) -> Check {
             return Check::unknown(Subject::Clock, "The clock was not compared: AWS did not answer.");
         }
         Err(trouble) => {
-            let text = trouble.text.trim_end_matches('.');
-            return Check::unknown(Subject::Clock, format!("The clock was not compared: {text}."));
+            return Check::unknown(
+                Subject::Clock,
+                format!("The clock was not compared: {}.", trouble.said()),
+            );
         }
     };
     let (off, seconds) = (ahead.abs(), ahead.as_secs().unsigned_abs());
@@ -163,18 +165,18 @@ fn silent(known: &Metadata, trouble: &Trouble, options: Option<&MetadataOptions>
     } else {
         "The instance metadata service does not answer".to_owned()
     };
+    if known.has_credentials && !known.is_needed {
+        return Check::sound(
+            Subject::Metadata,
+            format!("{finding}; nothing in this configuration needs it."),
+        );
+    }
     if known.in_a_container && options.is_some_and(|options| options.hop_limit < 2) && !off {
         return Check::unknown(
             Subject::Metadata,
             format!("{finding}: drawbridge runs in a container, and the instance's hop limit is 1, which ends at the host."),
         )
         .change("Set the instance's HttpPutResponseHopLimit to 2, or run the container in the host's network; not needed where credentials come from elsewhere.");
-    }
-    if known.has_credentials && !known.is_needed {
-        return Check::sound(
-            Subject::Metadata,
-            format!("{finding}; nothing in this configuration needs it."),
-        );
     }
     let check = Check::unknown(Subject::Metadata, format!("{finding}."));
     if known.has_credentials {

@@ -460,3 +460,26 @@ fn what_a_bucket_denies_is_named_by_the_bucket_where_it_says_so() {
     );
     assert_eq!(state::recordings(Ok(())).verdict, Verdict::Sound);
 }
+
+#[test]
+fn the_reason_of_a_denial_is_told_and_nothing_else_of_what_was_said() {
+    let because = |text: &str| Trouble::new(TroubleKind::Denied, text).because().map(str::to_owned);
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        because(
+            "not authorized to perform: ec2:X because no session policy allows the ec2:X action. Encoded: y because z"
+        ),
+        some("because no session policy allows the ec2:X action")
+    );
+    assert_eq!(
+        because(
+            r#"perform: c:S because no identity-based policy allows the c:S action", id: "1" }: AccessDenied: c:S"#
+        ),
+        some("because no identity-based policy allows the c:S action")
+    );
+    assert_eq!(
+        because("not authorized to perform: ec2:X with an explicit deny in a service control policy"),
+        some("with an explicit deny in a service control policy")
+    );
+    assert_eq!(because("AccessDenied"), None);
+}

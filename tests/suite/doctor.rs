@@ -122,12 +122,9 @@ impl Demo {
         let dir = self.folder.path().join("D");
         std::fs::write(dir.join("denied-actions"), denied).expect("our own folder");
         let config = dir.join("drawbridge.toml").display().to_string();
-        let keys = [
-            ("AWS_ACCESS_KEY_ID", "demo"),
-            ("AWS_SECRET_ACCESS_KEY", "demo"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ];
-        run_drawbridge(&["doctor", "--json", "--config", &config], &keys)
+        // No credentials: the demo's own config is enough.
+        let environment = [("AWS_EC2_METADATA_DISABLED", "true")];
+        run_drawbridge(&["doctor", "--json", "--config", &config], &environment)
     }
 }
 
