@@ -7,9 +7,11 @@
 mod args;
 mod audit;
 mod host_keys;
+mod iam_policy;
 mod parts;
 mod perform;
 mod prune;
+mod selfcheck;
 
 use std::io::{self, Write};
 
@@ -104,6 +106,11 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
             let config = load(&args.config)?;
             runtime(&config)?.block_on(prune::run(&config, &args, out))
         }
+        Command::Doctor(args) if args.target.is_none() => selfcheck::run(&args.config, args.json, out),
+        Command::Doctor(_) => {
+            Err(CliError::Usage("Only the bastion itself can be checked so far.".to_owned()))
+        }
+        Command::IamPolicy(args) => iam_policy::run(&load(&args.config)?, &args, out, err),
         Command::HostCa { config } => {
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)

@@ -28,6 +28,7 @@ mod options;
 mod refresh;
 mod revocation;
 mod users_file;
+mod ways_in;
 
 pub use attempt::{Accepted, KEY_BLOB_BYTES_MAX, KeyAttempt, PublicKeyInfo, parse_public_key};
 pub use certificate::{Extensions, certificate_claims};

@@ -14,6 +14,7 @@ use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::whole_document::WholeDocument;
+use crate::config::{AwsConfig, CredentialSource};
 use crate::target::Place;
 
 /// The longest one attempt at one call may take; a page of 1,000 instances is about 3 MB.
@@ -22,6 +23,10 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
 /// The longest a TCP connection to AWS may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a look-alike is shown that checks nothing.
+const MADE_UP_KEY_ID: &str = "AKIADRAWBRIDGEMADEUP";
+const MADE_UP_SECRET: &str = "nobody-checks-this";
 
 /// The daemon's own access to AWS, from which each place's clients are made.
 #[derive(Debug, Clone)]
@@ -57,6 +62,18 @@ impl AwsAccess {
         Self { base: loader(endpoint_url).load().await }
     }
 
+    /// Access as the configuration says.
+    pub async fn of(config: &AwsConfig) -> Self {
+        match (config.credentials, config.endpoint_url.as_deref()) {
+            (CredentialSource::MadeUp, Some(url)) => {
+                Self::with_static_credentials(url, MADE_UP_KEY_ID, MADE_UP_SECRET).await
+            }
+            (CredentialSource::MadeUp | CredentialSource::Environment, url) => {
+                Self::from_environment(url).await
+            }
+        }
+    }
+
     /// Access to a look-alike at `endpoint_url` with fixed keys; no key is looked for elsewhere.
     pub async fn with_static_credentials(endpoint_url: &str, key_id: &str, secret: &str) -> Self {
         let credentials = Credentials::new(key_id, secret, None, None, "drawbridge-static");
@@ -88,9 +105,18 @@ impl AwsAccess {
         }
     }
 
+    /// What the environment gave.
+    pub(super) fn base(&self) -> &SdkConfig {
+        &self.base
+    }
+
     /// STS is asked in the daemon's own region where that is known: a region that is opted in to
     /// in the target's account need not be in ours.
-    async fn assume(&self, role: &AssumeRole, target_region: &Region) -> SharedCredentialsProvider {
+    pub(super) async fn assume(
+        &self,
+        role: &AssumeRole,
+        target_region: &Region,
+    ) -> SharedCredentialsProvider {
         let region = self.base.region().unwrap_or(target_region).clone();
         let mut provider = AssumeRoleProvider::builder(&role.role_arn)
             .configure(&self.base)

@@ -10,6 +10,8 @@
 //! Deliberately not here: what names mean, when to refresh, who may do what.
 
 mod access;
+mod actions;
+mod checkup;
 mod console;
 mod ec2;
 mod fault;
@@ -21,6 +23,8 @@ mod survey;
 mod whole_document;
 
 pub use access::{AssumeRole, AwsAccess, PlaceClients};
+pub use actions::{IAM_ACTIONS, IamAction, Needed, Scope, iam_action};
+pub use checkup::AwsCheckup;
 pub use console::Consoles;
 pub use ec2::Ec2Source;
 pub use instance_connect::{InstanceConnect, InstanceConnectSettings};

@@ -12,6 +12,7 @@ use crate::console::{
     self, EventsArgs, ExportArgs, ReplayArgs, SessionsCommand, SshConfigArgs, TargetsArgs, WhoamiArgs,
 };
 use crate::domain::{Action, ActionKind, InstanceId, Login, NodeName, TargetRef, UserName};
+use crate::iam::{Principal, RequiredTag};
 use crate::policy::parse_endpoint;
 
 /// A self-hosted SSH bastion for EC2.
@@ -131,6 +132,10 @@ pub enum Command {
     },
     /// Remove what is old: events, sessions and recordings
     Prune(PruneArgs),
+    /// Check everything that drawbridge rests on, or the way to one target
+    Doctor(DoctorArgs),
+    /// Print the least that AWS's IAM has to permit for this configuration
+    IamPolicy(IamPolicyArgs),
     /// Print the known_hosts line that covers every target
     HostCa {
         /// Where the configuration is.
@@ -149,6 +154,46 @@ pub enum Command {
         #[command(subcommand)]
         command: HostKeysCommand,
     },
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The target to which the way is checked; without one, the bastion itself is
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `iam-policy`.
+#[derive(Debug, Args)]
+pub struct IamPolicyArgs {
+    /// Print only what is permitted in this account of the configuration, as one document
+    #[arg(long, value_name = "ALIAS")]
+    pub account: Option<String>,
+    /// An OS user for whom keys are pushed; may be repeated [default: those that the policy allows]
+    #[arg(long = "login", value_name = "LOGIN", value_parser = Login::parse)]
+    pub logins: Vec<Login>,
+    /// Let keys be pushed only to instances with this tag
+    #[arg(long, value_name = "KEY=VALUE", value_parser = RequiredTag::parse)]
+    pub require_tag: Option<RequiredTag>,
+    /// The ARN of the role that drawbridge runs with, for trust policies
+    #[arg(long, value_name = "ARN", value_parser = Principal::parse)]
+    pub bastion_role: Option<Principal>,
+    /// Permit what diagnosis needs even if no rule of the policy permits anybody to diagnose
+    #[arg(long)]
+    pub diagnosis: bool,
+    /// Answer in JSON: every document, and what was assumed
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `prune`.

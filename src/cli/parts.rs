@@ -56,7 +56,7 @@ pub(super) async fn serve(config: Config) -> Result<(), CliError> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
+    let aws = AwsAccess::of(&config.aws).await;
     let (ready, _nobody_waits) = oneshot::channel();
     let daemon = app::run(config, aws, stop.clone(), ready);
     tokio::pin!(daemon);
@@ -193,7 +193,7 @@ async fn archive(config: &Config) -> Result<Archive, CliError> {
 
 /// Every instance that AWS lists at this moment.
 async fn inventory(config: &Config) -> Inventory {
-    let aws = AwsAccess::from_environment(config.aws.endpoint_url.as_deref()).await;
+    let aws = AwsAccess::of(&config.aws).await;
     let inventory = app::inventory(config, &aws).await;
     inventory.first_refresh().await;
     inventory

@@ -39,7 +39,7 @@ pub use metrics::MetricsConfig;
 pub use record::{AuditConfig, DatabaseUrl, NodeConfig, RecordingConfig, StoreConfig};
 pub use server::{Data, LogConfig, LogFormat, Server};
 pub use sinks::{OtlpConfig, SinkConfig, SinkKind, SyslogAddress, SyslogConfig};
-pub use upstream::{AwsConfig, DiagnosisConfig, InstanceConnectConfig, UpstreamConfig};
+pub use upstream::{AwsConfig, CredentialSource, DiagnosisConfig, InstanceConnectConfig, UpstreamConfig};
 
 use self::layers::Layer;
 use self::origin::{Complaint, Origin, Placed, into_problems};

@@ -375,29 +375,6 @@ fn what_may_change_while_the_daemon_runs_is_what_is_watched() {
 }
 
 #[test]
-fn the_iam_policy_allows_what_the_daemon_calls_and_no_more() {
-    let policy: serde_json::Value =
-        serde_json::from_str(include_str!("../../deploy/iam-policy.json")).expect("JSON");
-    let actions: Vec<String> = policy["Statement"]
-        .as_array()
-        .expect("statements")
-        .iter()
-        .flat_map(|statement| {
-            let actions = &statement["Action"];
-            actions.as_array().cloned().unwrap_or_else(|| vec![actions.clone()])
-        })
-        .map(|action| action.as_str().expect("text").to_owned())
-        .collect();
-    let expected = [
-        "ec2:DescribeInstances",
-        "ec2:DescribeImages",
-        "ec2-instance-connect:SendSSHPublicKey",
-        "sts:AssumeRole",
-    ];
-    assert_eq!(actions, expected);
-}
-
-#[test]
 fn mistakes_in_sinks_are_all_listed() {
     let text = r#"[audit]
 

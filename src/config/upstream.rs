@@ -122,11 +122,31 @@ impl InstanceConnectConfig {
 pub struct AwsConfig {
     /// One endpoint for every service, for VPC endpoints and tests; none means AWS's own.
     pub endpoint_url: Option<String>,
+    /// What requests are signed with.
+    pub credentials: CredentialSource,
+}
+
+/// What requests to AWS are signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// What the AWS SDK finds: variables, a profile, the machine's role.
+    Environment,
+    /// Something made up, for a look-alike that checks nothing; only with an endpoint of its own.
+    MadeUp,
 }
 
 impl AwsConfig {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self { endpoint_url: section.parse("endpoint_url", endpoint_url) }
+        let sources = [("environment", CredentialSource::Environment), ("made-up", CredentialSource::MadeUp)];
+        let endpoint_url = section.parse("endpoint_url", endpoint_url);
+        let credentials = section.choice("credentials", CredentialSource::Environment, &sources);
+        if credentials == CredentialSource::MadeUp && endpoint_url.is_none() && section.is_sound() {
+            let complaint =
+                Complaint::new("made-up credentials without an `endpoint_url`: AWS knows none of them");
+            section
+                .complain(complaint.hint("remove `credentials`, or name the look-alike in `endpoint_url`"));
+        }
+        Self { endpoint_url, credentials }
     }
 }
 

@@ -190,7 +190,7 @@ impl Directory {
              [data]\ndir = {}\n\n\
              [identity]\nusers = {}\n\n\
              [policy]\nfiles = [{}]\n\n\
-             [aws]\nendpoint_url = {}\n\n\
+             [aws]\nendpoint_url = {}\ncredentials = \"made-up\"\n\n\
              [[inventory.accounts]]\nalias = \"demo\"\nregions = [{}]\n\n\
              [audit]\nfile = {}\n\n\
              [log]\nlevel = \"warn\"\n",

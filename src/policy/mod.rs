@@ -23,6 +23,7 @@ mod permit;
 mod reach;
 mod report;
 mod rule;
+mod scope;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use facts::SCHEMA_TEXT;
 pub use permit::{Limits, Permit, Question, Refusal, RefusalReason, RuleId};
 pub use reach::{ANY_LOGIN, Reach};
 pub use rule::{Effect, Place, Rule};
+pub use scope::PolicyLogins;
 pub use table::{TableReport, run_table};
 
 use crate::problem::Problem;

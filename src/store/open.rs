@@ -185,7 +185,7 @@ fn file_pool(connections_max: u32, first: &'static str) -> AnyPoolOptions {
 }
 
 /// A file as `sqlx::Any` wants it.
-fn file_url(path: &Path) -> io::Result<String> {
+pub(super) fn file_url(path: &Path) -> io::Result<String> {
     let path = std::path::absolute(path)?;
     let text = path.to_str().ok_or_else(|| io::Error::other("its name is not UTF-8"))?;
     let mut url = String::from("sqlite://");
@@ -238,7 +238,7 @@ fn give_to_owner_of_folder(file: &File, path: &Path) {
 }
 
 /// Tells damage from everything else that can go wrong while a database is opened.
-fn opening(path: String, source: sqlx::Error) -> StoreError {
+pub(super) fn opening(path: String, source: sqlx::Error) -> StoreError {
     /// Primary result codes (sqlite.org/rescode.html): SQLITE_CORRUPT and SQLITE_NOTADB.
     const DAMAGED: [&str; 2] = ["11", "26"];
     let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));

@@ -1,5 +1,7 @@
 //! The login to use where nobody named one.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{Login, Target};
 
 /// The tag that names an instance's default login.
@@ -20,6 +22,12 @@ pub fn default_login(target: &Target) -> Option<Login> {
     }
     let by_image = target.image_name.as_deref().and_then(login_of_image);
     by_image.or_else(|| login_of_platform(&target.platform)).and_then(|login| Login::parse(login).ok())
+}
+
+/// Every login that [`default_login`] may answer for an instance without the tag.
+#[must_use]
+pub fn default_logins() -> BTreeSet<Login> {
+    FAMILIES.iter().filter_map(|(_, login)| Login::parse((*login)?).ok()).collect()
 }
 
 /// Image names hold the family and much else: the first match wins, so derived images

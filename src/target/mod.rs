@@ -25,7 +25,7 @@ mod refresh;
 mod source;
 
 pub use inventory::{Inventory, Resolution, Settings};
-pub use login::{LOGIN_TAG, default_login};
+pub use login::{LOGIN_TAG, default_login, default_logins};
 pub use port::port_from_tags;
 pub use presence::{Gone, Presence};
 pub use source::{BoxFuture, Place, Source, SourceError, SourceErrorKind};

@@ -28,6 +28,7 @@ mod console;
 mod demo_contract;
 #[cfg(test)]
 mod diagnosis_facts;
+mod doctor;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]

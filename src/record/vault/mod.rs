@@ -8,6 +8,7 @@
 mod lock;
 mod remove;
 mod s3;
+mod try_out;
 mod upload;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::domain::RecordingId;
 
 pub use lock::{LockMode, ObjectLock};
 pub use s3::{Encryption, S3Settings};
+pub use try_out::{TryOut, TryOutStep};
 pub use upload::run;
 
 /// Parts of a large upload; S3 takes 5 MiB to 5 GiB, and at most 10,000 of them.
