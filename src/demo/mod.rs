@@ -1,7 +1,8 @@
 //! `drawbridge demo`: the main job in one command, with nothing installed.
 //!
 //! ```text
-//! ssh, scp, rsync ─▶ the daemon ─▶ web-1, db-1 (vault-1 is forbidden, old-1 is stopped)
+//! ssh, scp, rsync ─▶ the daemon ─▶ web-1, db-1 (vault-1 is forbidden, old-1 is stopped, locked-1
+//!                        │          does not answer, bare-1 lets nobody in)
 //!                        └──▶ an AWS look-alike that they all share
 //! ```
 //!
@@ -16,6 +17,7 @@ mod cast;
 mod daemon;
 mod files;
 pub mod instance;
+mod landscape;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -173,6 +175,7 @@ fn announce(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let config = shell_quoted(&directory.ssh_config().to_string_lossy());
+    let denied = shell_quoted(&directory.denied_actions().to_string_lossy());
     let audit = shell_quoted(&directory.audit().to_string_lossy());
     let endpoint = stages.endpoint_url();
     let commands = [
@@ -189,9 +192,19 @@ fn announce(
         ),
         ("refused: the policy forbids it", format!("ssh -F {config} vault-1")),
         ("refused: the instance is stopped", format!("ssh -F {config} old-1")),
+        (
+            "no answer, and why: no rule of its security group lets SSH in",
+            format!("ssh -F {config} locked-1"),
+        ),
+        ("not let in, and why: its image has no Instance Connect agent", format!("ssh -F {config} bare-1")),
+        (
+            "everything between the bastion and an instance",
+            format!("ssh -F {config} bastion doctor locked-1"),
+        ),
         ("what the auditor sees", format!("tail -f {audit}")),
         ("make AWS throttle; the second ends that", fault(endpoint, r#"{"eic":{"throttle":true}}"#)),
         ("", fault(endpoint, "{}")),
+        ("take a permission away from the bastion", format!("echo ec2:DescribeNetworkAcls > {denied}")),
     ];
     writeln!(out, "drawbridge listens on {listen}.\nKeys and files are in {}\n", directory.path().display())?;
     for (what, command) in commands {
