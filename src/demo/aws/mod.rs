@@ -11,6 +11,8 @@
 
 mod connect;
 mod denials;
+#[cfg(test)]
+mod denials_tests;
 mod describe;
 mod ec2;
 mod faults;
@@ -19,6 +21,8 @@ mod http;
 mod images;
 mod instances;
 pub mod network;
+#[cfg(test)]
+mod network_tests;
 mod select;
 mod sts;
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Query {
         sizes: &RangeInclusive<usize>,
     ) -> Result<(Vec<T>, Option<String>), QueryError> {
         let size = match self.get("MaxResults").map(str::parse::<usize>) {
-            None => all.len().max(1),
+            None => *sizes.end(),
             Some(Ok(size)) if sizes.contains(&size) => size,
             Some(_) => {
                 let message =
