@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::cast::{BASTION, PARTS, Part};
+use super::daemon::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// The demo's directory and the names in it.
 #[derive(Debug, Clone)]
@@ -129,6 +130,11 @@ impl Directory {
         self.data().join("host_ca_ed25519")
     }
 
+    /// The credentials with which other commands can ask the look-alike, as the AWS CLI keeps them.
+    pub(super) fn aws_credentials(&self) -> PathBuf {
+        self.file("aws-credentials")
+    }
+
     /// The IAM actions that the look-alike denies, where somebody wrote any down.
     pub(super) fn denied_actions(&self) -> PathBuf {
         self.file("denied-actions")
@@ -152,6 +158,7 @@ impl Directory {
             ("drawbridge.toml", self.daemon_config(facts)),
             ("policy.cedar", POLICY.to_owned()),
             ("users.toml", users(facts)),
+            ("aws-credentials", credentials()),
         ];
         for (name, text) in files {
             let path = self.file(name);
@@ -249,6 +256,10 @@ fn users(facts: &Facts) -> String {
         "# Written by `drawbridge demo`: who its bastion knows.\n\n\
          [users.demo]\ngroups = [\"demo\"]\nauthorized_keys = [{key}]\n"
     )
+}
+
+fn credentials() -> String {
+    format!("[default]\naws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n")
 }
 
 const POLICY: &str = r#"// Written by `drawbridge demo`: what its bastion allows.

@@ -80,12 +80,6 @@ async fn an_address_in_use_is_one_clear_sentence() {
     assert!(out.is_empty() && !dir.exists(), "something was made all the same");
 }
 
-#[test]
-fn paths_are_quoted_for_the_shell() {
-    assert_eq!(shell_quoted("/tmp/a-b.c"), "/tmp/a-b.c");
-    assert_eq!(shell_quoted("/tmp/a b's"), r"'/tmp/a b'\''s'");
-}
-
 /// The product's own inventory and policy, over the demo's world.
 #[tokio::test]
 async fn the_inventory_finds_the_cast_and_the_policy_closes_the_vault() {
