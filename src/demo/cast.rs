@@ -100,7 +100,7 @@ pub(super) const PARTS: [Part; 6] = [
         login: "ec2-user",
         role: Role::Locked,
         image: AMAZON_LINUX,
-        tags: &[("env", "dev"), ("role", "web")],
+        tags: &[("env", "dev"), ("role", "cache")],
     },
     Part {
         name: "bare-1",

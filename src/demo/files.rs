@@ -262,36 +262,7 @@ fn credentials() -> String {
     format!("[default]\naws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n")
 }
 
-const POLICY: &str = r#"// Written by `drawbridge demo`: what its bastion allows.
-
-@id("demo-works")
-@description("The demo's user may work on every machine, on record.")
-@record("required")
-@watched("told")
-permit (principal in Group::"demo", action in Action::"session", resource);
-
-@id("demo-forwards")
-@description("And reach services on every machine through it.")
-permit (principal in Group::"demo", action == Action::"local-forward", resource);
-
-@id("demo-audits")
-@description("And read the record, and watch and end sessions.")
-permit (principal in Group::"demo", action in [Action::"audit", Action::"watch", Action::"kill"], resource);
-
-@id("demo-asks-why")
-@description("And be told why a machine cannot be reached.")
-permit (principal in Group::"demo", action == Action::"diagnose", resource);
-
-@id("secrets-are-closed")
-@description("Machines that hold secrets are closed to everyone.")
-forbid (principal, action, resource)
-when { resource.hasTag("secret") };
-
-@id("the-bastion-is-no-target")
-@description("Nobody goes from the bastion to the bastion.")
-forbid (principal, action, resource)
-when { resource.hasTag("role") && resource.getTag("role") == "bastion" };
-"#;
+const POLICY: &str = include_str!("policy.cedar");
 
 #[cfg(test)]
 mod tests {
