@@ -22,6 +22,8 @@ pub(super) const SSH_GROUP: &str = "sg-0de300000000000aa";
 /// Lets HTTPS in, and no SSH.
 pub(super) const WEB_GROUP: &str = "sg-0de300000000000e1";
 
+/// Where SSH is, for instances that publish no port of their own.
+const SSH: (u16, u16) = (22, 22);
 /// The instances of the demo listen where the system lets them, and not on 22, which is for the privileged.
 const UNPRIVILEGED: (u16, u16) = (1024, u16::MAX);
 
@@ -65,7 +67,7 @@ fn groups() -> Vec<SecurityGroup> {
         rules,
     };
     let everyone = || RulePeer::Range(EVERYWHERE.to_owned());
-    let bastion = RulePeer::Group(BASTION_GROUP.to_owned());
+    let bastion = || RulePeer::Group(BASTION_GROUP.to_owned());
     vec![
         group(
             BASTION_GROUP,
@@ -79,8 +81,9 @@ fn groups() -> Vec<SecurityGroup> {
             SSH_GROUP,
             "ssh-from-bastion",
             vec![
-                GroupRule::tcp_in("sgr-0de300000000000a1", UNPRIVILEGED, bastion),
-                GroupRule::all_out("sgr-0de300000000000a2"),
+                GroupRule::tcp_in("sgr-0de300000000000a1", SSH, bastion()),
+                GroupRule::tcp_in("sgr-0de300000000000a2", UNPRIVILEGED, bastion()),
+                GroupRule::all_out("sgr-0de300000000000a3"),
             ],
         ),
         group(
@@ -116,6 +119,7 @@ fn acls() -> Vec<NetworkAcl> {
             false,
             PRIVATE_SUBNET,
             vec![
+                AclEntry::tcp(90, false, SSH, VPC_RANGE),
                 AclEntry::tcp(100, false, UNPRIVILEGED, VPC_RANGE),
                 AclEntry::tcp(110, false, (443, 443), EVERYWHERE),
                 AclEntry::tcp(100, true, UNPRIVILEGED, VPC_RANGE),

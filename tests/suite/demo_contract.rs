@@ -157,7 +157,8 @@ fn the_checklist_finds_what_is_wrong_and_nothing_where_all_is_well() {
     let web = demo.ssh(&["bastion", "doctor", "web-1"]).ended_with(0).out();
     assert!(web.contains('✓') && !web.contains('✗'), "{web}");
     let old = demo.ssh(&["bastion", "doctor", "old-1"]).ended_with(1).out();
-    assert!(old.contains("stopped"), "{old}");
+    let cause = old.lines().find(|line| line.contains('✗')).unwrap_or_default();
+    assert!(cause.contains("stopped"), "{old}");
 }
 
 /// What could not be asked is named with the permission that is missing, and nothing is guessed.
