@@ -11,9 +11,9 @@ use crate::app;
 use crate::aws::AwsAccess;
 use crate::config::{Config, Overrides};
 
-/// The credentials that the look-alike is shown; it checks none.
-const ACCESS_KEY_ID: &str = "AKIADRAWBRIDGEDEMO00";
-const SECRET_ACCESS_KEY: &str = "the-look-alike-checks-no-signatures";
+/// The credentials that the look-alike is shown; it checks none, so they are no secret.
+pub(super) const ACCESS_KEY_ID: &str = "AKIADRAWBRIDGEDEMO00";
+pub(super) const SECRET_ACCESS_KEY: &str = "the-look-alike-checks-no-signatures";
 
 /// Runs the daemon until `stop`; `ready` is told when it serves. Variables of the environment do
 /// not count here: a demo is the same everywhere.

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::cast::NAMES;
+use super::cast::{BASTION, PARTS, Part};
+use super::daemon::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// The demo's directory and the names in it.
 #[derive(Debug, Clone)]
@@ -129,6 +130,16 @@ impl Directory {
         self.data().join("host_ca_ed25519")
     }
 
+    /// The credentials with which other commands can ask the look-alike, as the AWS CLI keeps them.
+    pub(super) fn aws_credentials(&self) -> PathBuf {
+        self.file("aws-credentials")
+    }
+
+    /// The IAM actions that the look-alike denies, where somebody wrote any down.
+    pub(super) fn denied_actions(&self) -> PathBuf {
+        self.file("denied-actions")
+    }
+
     /// The instances' host keys.
     pub(super) fn instances(&self) -> PathBuf {
         self.file("instances")
@@ -147,6 +158,7 @@ impl Directory {
             ("drawbridge.toml", self.daemon_config(facts)),
             ("policy.cedar", POLICY.to_owned()),
             ("users.toml", users(facts)),
+            ("aws-credentials", credentials()),
         ];
         for (name, text) in files {
             let path = self.file(name);
@@ -158,17 +170,20 @@ impl Directory {
     fn client_config(&self, facts: &Facts) -> String {
         let (host, port) = dial(facts.listen);
         let at_bastion = format!("    HostName {host}\n    Port {port}\n    HostKeyAlias bastion\n");
-        let names = NAMES.join(" ");
         let mut text = format!(
             "# Written by `drawbridge demo`: ssh -F THIS_FILE web-1\n\n\
              Host bastion\n{at_bastion}    User demo\n\n\
-             # By jump: the bastion answers for the instance inside.\n\
-             Host {names}\n    User ec2-user\n    ProxyJump bastion\n\n\
-             # Direct: the instance is named in the user name.\n"
+             # Each by jump, where the bastion answers for the instance inside, and direct, where the\n\
+             # instance is named in the user name.\n"
         );
-        for name in NAMES {
+        for Part { name, login, .. } in PARTS {
             // Writing to a String cannot fail.
-            write!(text, "Host {name}.direct\n{at_bastion}    User ec2-user@{name}\n\n").unwrap_or_default();
+            write!(
+                text,
+                "Host {name}\n    User {login}\n    ProxyJump bastion\n\
+                 Host {name}.direct\n{at_bastion}    User {login}@{name}\n\n"
+            )
+            .unwrap_or_default();
         }
         let (key, known_hosts) = (quoted(&self.user_key()), quoted(&self.file("known_hosts")));
         write!(
@@ -192,6 +207,9 @@ impl Directory {
              [policy]\nfiles = [{}]\n\n\
              [aws]\nendpoint_url = {}\ncredentials = \"made-up\"\n\n\
              [[inventory.accounts]]\nalias = \"demo\"\nregions = [{}]\n\n\
+             # Long enough on one machine, and nobody waits long for what does not answer.\n\
+             [upstream]\nconnect_timeout = \"3s\"\n\n\
+             [diagnosis]\nbastion_instance = {}\n\n\
              [audit]\nfile = {}\n\n\
              [log]\nlevel = \"warn\"\n",
             toml_string(&facts.listen.to_string()),
@@ -200,6 +218,7 @@ impl Directory {
             path(self.file("policy.cedar")),
             toml_string(&facts.endpoint_url),
             toml_string(facts.region),
+            toml_string(BASTION),
             path(self.audit()),
         )
     }
@@ -239,27 +258,11 @@ fn users(facts: &Facts) -> String {
     )
 }
 
-const POLICY: &str = r#"// Written by `drawbridge demo`: what its bastion allows.
+fn credentials() -> String {
+    format!("[default]\naws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n")
+}
 
-@id("demo-works")
-@description("The demo's user may work on every machine, on record.")
-@record("required")
-@watched("told")
-permit (principal in Group::"demo", action in Action::"session", resource);
-
-@id("demo-forwards")
-@description("And reach services on every machine through it.")
-permit (principal in Group::"demo", action == Action::"local-forward", resource);
-
-@id("demo-audits")
-@description("And read the record, and watch and end sessions.")
-permit (principal in Group::"demo", action in [Action::"audit", Action::"watch", Action::"kill"], resource);
-
-@id("secrets-are-closed")
-@description("Machines that hold secrets are closed to everyone.")
-forbid (principal, action, resource)
-when { resource.hasTag("secret") };
-"#;
+const POLICY: &str = include_str!("policy.cedar");
 
 #[cfg(test)]
 mod tests {

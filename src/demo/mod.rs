@@ -1,7 +1,8 @@
 //! `drawbridge demo`: the main job in one command, with nothing installed.
 //!
 //! ```text
-//! ssh, scp, rsync ─▶ the daemon ─▶ web-1, db-1 (vault-1 is forbidden, old-1 is stopped)
+//! ssh, scp, rsync ─▶ the daemon ─▶ web-1, db-1 (vault-1 is forbidden, old-1 is stopped, locked-1
+//!                        │          does not answer, bare-1 lets nobody in)
 //!                        └──▶ an AWS look-alike that they all share
 //! ```
 //!
@@ -11,11 +12,13 @@
 //!
 //! What it deliberately does not do: stand in for tests, which use OpenSSH and moto.
 
+mod announcement;
 pub mod aws;
 mod cast;
 mod daemon;
 mod files;
 pub mod instance;
+mod landscape;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -136,7 +139,7 @@ async fn run_daemon(
     tokio::select! {
         ended = &mut daemon => return ended,
         () = interrupts.next() => stop.cancel(),
-        Ok(_) = is_ready => announce(listen, directory, stages, out)?,
+        Ok(_) = is_ready => announcement::write(listen, directory, stages.endpoint_url(), out)?,
     }
     tokio::select! {
         ended = &mut daemon => return ended,
@@ -165,58 +168,8 @@ fn write_files(listen: SocketAddr, directory: &Directory, stages: &Stages) -> Re
     Ok(())
 }
 
-/// Tells what can be done, and that it can be done from this moment on.
-fn announce(
-    listen: SocketAddr,
-    directory: &Directory,
-    stages: &Stages,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let config = shell_quoted(&directory.ssh_config().to_string_lossy());
-    let audit = shell_quoted(&directory.audit().to_string_lossy());
-    let endpoint = stages.endpoint_url();
-    let commands = [
-        ("a shell on an instance, by jump", format!("ssh -F {config} web-1")),
-        ("the same, by direct addressing", format!("ssh -F {config} web-1.direct")),
-        ("a command, and files", format!("ssh -F {config} db-1 uname -a")),
-        ("", format!("scp -F {config} /etc/services db-1:/tmp/services.copy")),
-        ("", format!("rsync -a -e \"ssh -F {config}\" /etc/services web-1:/tmp/services.copy")),
-        ("a menu of what you may reach, and the same as a list", format!("ssh -F {config} bastion")),
-        ("", format!("ssh -F {config} bastion targets")),
-        (
-            "a port of an instance, on this machine's 8080",
-            format!("ssh -F {config} -L 8080:localhost:80 web-1"),
-        ),
-        ("refused: the policy forbids it", format!("ssh -F {config} vault-1")),
-        ("refused: the instance is stopped", format!("ssh -F {config} old-1")),
-        ("what the auditor sees", format!("tail -f {audit}")),
-        ("make AWS throttle; the second ends that", fault(endpoint, r#"{"eic":{"throttle":true}}"#)),
-        ("", fault(endpoint, "{}")),
-    ];
-    writeln!(out, "drawbridge listens on {listen}.\nKeys and files are in {}\n", directory.path().display())?;
-    for (what, command) in commands {
-        if !what.is_empty() {
-            writeln!(out, "# {what}")?;
-        }
-        writeln!(out, "{command}")?;
-    }
-    writeln!(out, "\nCtrl-C ends the demo.\nready")?;
-    out.flush()
-}
-
-fn fault(endpoint: &str, json: &str) -> String {
-    format!("curl -d '{json}' {endpoint}/_faults")
-}
-
 fn problem_list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// A path for a shell, quoted where it needs to be.
-fn shell_quoted(path: &str) -> String {
-    let plain =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '=' | '@');
-    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Checks that the address is free before anything else is made, and settles port 0.

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::DemoError;
-use super::aws::{Faults, LookAlike};
-use super::cast::{PARTS, Part, Stage, world};
+use super::aws::{Denials, Faults, LookAlike};
+use super::cast::{PARTS, Part, Role, Stage, world};
 use super::files::Directory;
-use super::instance::Bound;
+use super::instance::{Bound, Shut};
 use crate::clock::SystemClock;
 use crate::ssh::HostKey;
 
@@ -29,13 +29,14 @@ impl Stages {
         shutdown: &CancellationToken,
     ) -> Result<Self, DemoError> {
         let mut actors = Vec::new();
-        for part in PARTS.iter().filter(|part| part.runs) {
+        for part in PARTS.iter().filter(|part| part.runs()) {
             actors.push(Actor::enter(part, directory).await?);
         }
         let stages: BTreeMap<_, _> = actors.iter().map(|actor| (actor.part.name, actor.stage())).collect();
         let world = Arc::new(world(&stages, Arc::new(SystemClock)));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let look_alike = LookAlike::bind(any, Arc::clone(&world), Faults::default()).await?;
+        let look_alike = look_alike.denying(Denials::from_file(directory.denied_actions()));
         let endpoint_url = look_alike.endpoint_url();
         let tasks = TaskTracker::new();
         let stopped = shutdown.clone();
@@ -44,9 +45,19 @@ impl Stages {
                 tracing::error!(%error, "the demo goes on without AWS");
             }
         });
-        for Actor { part, bound, host_key } in actors {
-            if let Some(id) = part.instance_id() {
-                tasks.spawn(bound.serve(id, part.name, host_key, Arc::clone(&world), shutdown.clone()));
+        for Actor { part, port, host_key } in actors {
+            let (world, shutdown) = (Arc::clone(&world), shutdown.clone());
+            match (port, part.instance_id()) {
+                (Port::Open(bound), Some(id)) => {
+                    tasks.spawn(bound.serve(id, part.name, host_key, world, shutdown));
+                }
+                (Port::Shut(shut), _) => {
+                    tasks.spawn(async move {
+                        shutdown.cancelled().await;
+                        drop(shut);
+                    });
+                }
+                (Port::Open(_), None) => {}
             }
         }
         Ok(Self { endpoint_url, tasks })
@@ -67,20 +78,35 @@ impl Stages {
 /// A part with its address and its host key, which survive from run to run: the daemon pins them.
 struct Actor {
     part: &'static Part,
-    bound: Bound,
+    port: Port,
     host_key: HostKey,
+}
+
+/// What is at a part's address.
+enum Port {
+    Open(Bound),
+    Shut(Shut),
 }
 
 impl Actor {
     async fn enter(part: &'static Part, directory: &Directory) -> Result<Self, DemoError> {
         let refused = |source| DemoError::Instance { name: part.name, address: part.private_ip, source };
-        let bound = Bound::at(part.private_ip).await.map_err(refused)?;
+        let port = match part.role {
+            Role::Locked => Port::Shut(Shut::at(part.private_ip).await.map_err(refused)?),
+            Role::Serves | Role::Bare | Role::Stopped => {
+                Port::Open(Bound::at(part.private_ip).await.map_err(refused)?)
+            }
+        };
         let path = directory.instances().join(format!("{}_host_ed25519", part.name));
         let host_key = HostKey::load_or_create(&path, part.name)?;
-        Ok(Self { part, bound, host_key })
+        Ok(Self { part, port, host_key })
     }
 
     fn stage(&self) -> Stage {
-        Stage { port: self.bound.port(), host_key: self.host_key.public_line() }
+        let port = match &self.port {
+            Port::Open(bound) => bound.port(),
+            Port::Shut(shut) => shut.port(),
+        };
+        Stage { port, host_key: self.host_key.public_line() }
     }
 }

@@ -64,6 +64,11 @@ pub(super) fn answer(
     Ok(answer.to_string())
 }
 
+/// The instance that a request is about; empty where it cannot be read.
+pub(super) fn instance_named(body: &[u8]) -> String {
+    serde_json::from_slice::<SendSshPublicKey>(body).map(|request| request.instance_id).unwrap_or_default()
+}
+
 fn check_instance(
     request: &SendSshPublicKey,
     world: &World,

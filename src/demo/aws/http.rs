@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{self, ConnectError};
+use super::denials::{self, Denials};
 use super::faults::{Fault, Faults, Service};
 use super::select::{Query, QueryError};
 use super::world::{World, WorldInstance};
@@ -56,6 +57,7 @@ pub enum LookAlikeError {
 struct Shared {
     world: Arc<World>,
     faults: Faults,
+    denials: Denials,
 }
 
 /// Who asks: what the request's signature claims, unchecked.
@@ -74,7 +76,14 @@ impl LookAlike {
         let failed = |source| LookAlikeError::Bind { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr, shared: Shared { world, faults } })
+        Ok(Self { listener, addr, shared: Shared { world, faults, denials: Denials::default() } })
+    }
+
+    /// The same, with permissions taken away.
+    #[must_use]
+    pub fn denying(mut self, denials: Denials) -> Self {
+        self.shared.denials = denials;
+        self
     }
 
     /// What to give the AWS SDK as its endpoint.
@@ -150,6 +159,10 @@ async fn instance_connect(
     }
     let caller = caller(headers, &shared.world)
         .ok_or_else(|| ConnectError::new("AuthException", "The request must carry a signature."))?;
+    let action = format!("ec2-instance-connect:{operation}");
+    if shared.denials.deny(&action).await {
+        return Err(denials::by_connect(&caller, &action, &connect::instance_named(body)));
+    }
     connect::answer(operation, body, &shared.world, &caller, request_id)
 }
 
@@ -158,7 +171,7 @@ async fn query_service(shared: &Shared, headers: &HeaderMap, body: Bytes, reques
     let service = if query.get("Version") == Some("2011-06-15") { Service::Sts } else { Service::Ec2 };
     let answer = match fault(shared, service).await {
         Some(fault) => faulty(fault),
-        None => answer_query(shared, service, headers, &query, request_id),
+        None => answer_query(shared, service, headers, &query, request_id).await,
     };
     xml_response(service, answer, request_id)
 }
@@ -168,7 +181,7 @@ async fn parse_form(body: Bytes) -> Option<Vec<(String, String)>> {
     Form::from_request(form.body(body.into()).ok()?, &()).await.map(|Form(pairs)| pairs).ok()
 }
 
-fn answer_query(
+async fn answer_query(
     shared: &Shared,
     service: Service,
     headers: &HeaderMap,
@@ -178,9 +191,29 @@ fn answer_query(
     let caller = caller(headers, &shared.world).ok_or_else(|| {
         QueryError::new("AuthFailure", "The request must carry a signature.").with_status(401)
     })?;
+    if let Some(refusal) = refusal(shared, service, &caller, query).await {
+        return Err(refusal);
+    }
     match service {
         Service::Sts => sts::answer(query, &caller, shared.world.now(), request_id),
         Service::Ec2 | Service::Connect => ec2::answer(query, &shared.world, &caller, request_id),
+    }
+}
+
+/// What IAM says to the request, where it says no.
+async fn refusal(shared: &Shared, service: Service, caller: &Caller, query: &Query) -> Option<QueryError> {
+    let denied = async |action: String| shared.denials.deny(&action).await.then_some(action);
+    match service {
+        // Nobody can be kept from asking who they are (STS API reference, `GetCallerIdentity`).
+        Service::Sts if query.action() == "GetCallerIdentity" => None,
+        Service::Sts => {
+            let action = denied(format!("sts:{}", query.action())).await?;
+            Some(denials::by_sts(caller, &action, query.get("RoleArn").unwrap_or_default()))
+        }
+        Service::Ec2 | Service::Connect => {
+            let action = denied(format!("ec2:{}", query.action())).await?;
+            Some(denials::by_ec2(caller, &action))
+        }
     }
 }
 
@@ -219,8 +252,18 @@ fn caller(headers: &HeaderMap, world: &World) -> Option<Caller> {
 impl Caller {
     /// Whether an instance is in the caller's account, and in the region that is asked.
     pub(super) fn owns(&self, instance: &WorldInstance) -> bool {
-        let region = self.region.as_ref().is_none_or(|region| *region == instance.region);
-        region && instance.account == self.account
+        self.has(&instance.account, &instance.region)
+    }
+
+    /// Whether this account's things in this region are what the caller asks about.
+    pub(super) fn has(&self, account: &str, region: &str) -> bool {
+        let is_asked = self.region.as_ref().is_none_or(|asked| asked == region);
+        is_asked && account == self.account
+    }
+
+    /// The role that the caller has assumed.
+    pub(super) fn arn(&self) -> String {
+        format!("arn:aws:sts::{}:assumed-role/drawbridge/demo", self.account)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the describing actions have in common: numbered parameters, filters and pages.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// The fewest and the most results that may be asked for in one page (EC2 API reference).
-const PAGE_MIN: usize = 5;
-const PAGE_MAX: usize = 1000;
+const PAGE: RangeInclusive<usize> = 5..=1000;
 
 /// An error as EC2's Query API words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,11 @@ impl Query {
         self.0.get(name).map(String::as_str)
     }
 
+    /// What is asked for.
+    pub(super) fn action(&self) -> &str {
+        self.get("Action").unwrap_or_default()
+    }
+
     /// `PREFIX.1`, `PREFIX.2`, … up to the first that is absent.
     pub(super) fn list(&self, prefix: &str) -> Vec<String> {
         (1..).map_while(|number| self.0.get(&format!("{prefix}.{number}")).cloned()).collect()
@@ -69,15 +74,28 @@ impl Query {
         all: Vec<T>,
         ids_given: bool,
     ) -> Result<(Vec<T>, Option<String>), QueryError> {
+        if ids_given && self.get("MaxResults").is_some() {
+            let message = "The parameter instancesSet cannot be used with the parameter maxResults";
+            return Err(QueryError::new("InvalidParameterCombination", message));
+        }
+        self.page_of(all, &PAGE)
+    }
+
+    /// One page of `all`, whose size is in `sizes`, and the token of the next.
+    ///
+    /// # Errors
+    /// As for [`Query::page`].
+    pub(super) fn page_of<T>(
+        &self,
+        all: Vec<T>,
+        sizes: &RangeInclusive<usize>,
+    ) -> Result<(Vec<T>, Option<String>), QueryError> {
         let size = match self.get("MaxResults").map(str::parse::<usize>) {
-            None => all.len().max(1),
-            Some(_) if ids_given => {
-                let message = "The parameter instancesSet cannot be used with the parameter maxResults";
-                return Err(QueryError::new("InvalidParameterCombination", message));
-            }
-            Some(Ok(size)) if (PAGE_MIN..=PAGE_MAX).contains(&size) => size,
+            None => *sizes.end(),
+            Some(Ok(size)) if sizes.contains(&size) => size,
             Some(_) => {
-                let message = format!("MaxResults must be a number from {PAGE_MIN} to {PAGE_MAX}");
+                let message =
+                    format!("MaxResults must be a number from {} to {}", sizes.start(), sizes.end());
                 return Err(QueryError::new("InvalidParameterValue", message));
             }
         };
@@ -100,7 +118,7 @@ impl Filter {
 }
 
 /// Whether text fits a pattern of literals, `*` and `?`.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     // Where to go on when what follows the latest `*` does not fit: let it swallow one more byte.
     let mut retry: Option<(&[u8], &[u8])> = None;

@@ -19,7 +19,7 @@ pub(super) fn answer(
     now: Timestamp,
     request_id: &str,
 ) -> Result<String, QueryError> {
-    match query.get("Action").unwrap_or_default() {
+    match query.action() {
         "AssumeRole" => assume_role(query, now, request_id),
         "GetCallerIdentity" => Ok(caller_identity(caller, request_id)),
         other => Err(unknown_action(other)),
@@ -69,7 +69,7 @@ fn assume_role(query: &Query, now: Timestamp, request_id: &str) -> Result<String
 
 fn caller_identity(caller: &Caller, request_id: &str) -> String {
     document("GetCallerIdentity", request_id, |xml| {
-        xml.text("Arn", &format!("arn:aws:sts::{}:assumed-role/drawbridge/demo", caller.account));
+        xml.text("Arn", &caller.arn());
         xml.text("UserId", "AROADEMODEMODEMODEMO:demo");
         xml.text("Account", &caller.account);
     })

@@ -12,25 +12,27 @@ use aws_sdk_ec2instanceconnect::operation::send_ssh_public_key::SendSSHPublicKey
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::world::tests::world_of;
-use super::{Faults, LookAlike, World};
+use super::{Denials, Faults, LookAlike, World};
 use crate::clock::HandSetClock;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+pub(super) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 
-struct Lab {
-    world: Arc<World>,
+pub(super) struct Lab {
+    pub(super) world: Arc<World>,
     clock: Arc<HandSetClock>,
     faults: Faults,
+    pub(super) denials: Denials,
     endpoint: String,
     _running: DropGuard,
 }
 
 impl Lab {
-    async fn with_instances(count: u8) -> Self {
+    pub(super) async fn with_instances(count: u8) -> Self {
         Self::with_world(count, |_| ()).await
     }
 
-    async fn with_world(count: u8, change: impl FnOnce(&mut World)) -> Self {
+    pub(super) async fn with_world(count: u8, change: impl FnOnce(&mut World)) -> Self {
         let clock = HandSetClock::at("2026-11-22T08:00:00Z");
         let mut world = world_of(count, clock.clone());
         change(&mut world);
@@ -38,13 +40,15 @@ impl Lab {
         let faults = Faults::default();
         let any = "127.0.0.1:0".parse().expect("an address");
         let look_alike = LookAlike::bind(any, world.clone(), faults.clone()).await.expect("bound");
+        let denials = Denials::default();
+        let look_alike = look_alike.denying(denials.clone());
         let endpoint = look_alike.endpoint_url();
         let shutdown = CancellationToken::new();
         tokio::spawn(look_alike.serve(shutdown.clone()));
-        Self { world, clock, faults, endpoint, _running: shutdown.drop_guard() }
+        Self { world, clock, faults, denials, endpoint, _running: shutdown.drop_guard() }
     }
 
-    fn sdk(&self, region: &str, access_key: &str) -> SdkConfig {
+    pub(super) fn sdk(&self, region: &str, access_key: &str) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
@@ -56,15 +60,21 @@ impl Lab {
             .build()
     }
 
-    fn ec2(&self) -> aws_sdk_ec2::Client {
+    pub(super) fn ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.sdk("eu-west-1", "AKIATEST"))
     }
 
-    fn sts(&self) -> aws_sdk_sts::Client {
+    pub(super) fn sts(&self) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(&self.sdk("eu-west-1", "AKIATEST"))
     }
 
-    async fn push(&self, id: &str, login: &str, key: &str, zone: Option<&str>) -> Result<String, PushError> {
+    pub(super) async fn push(
+        &self,
+        id: &str,
+        login: &str,
+        key: &str,
+        zone: Option<&str>,
+    ) -> Result<String, PushError> {
         let client = aws_sdk_ec2instanceconnect::Client::new(&self.sdk("eu-west-1", "AKIATEST"));
         let push = client
             .send_ssh_public_key()
@@ -78,12 +88,12 @@ impl Lab {
         Ok(answer.request_id().expect("a request id").to_owned())
     }
 
-    fn id(&self, at: usize) -> String {
+    pub(super) fn id(&self, at: usize) -> String {
         self.world.instances[at].id.to_string()
     }
 }
 
-fn filter(name: &str, value: &str) -> Filter {
+pub(super) fn filter(name: &str, value: &str) -> Filter {
     Filter::builder().name(name).values(value).build()
 }
 
@@ -268,7 +278,7 @@ impl Lab {
     }
 
     /// One bare request, as `curl` would make it.
-    async fn http(&self, first_line: &str, body: &str) -> String {
+    pub(super) async fn http(&self, first_line: &str, body: &str) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let addr = self.endpoint.trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(addr).await.expect("connected");

@@ -1,4 +1,4 @@
-//! What exists in the look-alike: instances, images, and the keys that were pushed.
+//! What exists in the look-alike: instances, images, networks, and the keys that were pushed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::network::Network;
 use crate::clock::SharedClock;
 use crate::domain::InstanceId;
 
@@ -39,11 +40,55 @@ pub struct WorldInstance {
     pub private_dns: String,
     /// `pending`, `running`, `shutting-down`, `terminated`, `stopping` or `stopped`.
     pub state: String,
+    /// Why it is in that state, as AWS words it (`CODE: words`); empty where nothing is said.
+    pub state_reason: String,
+    /// When it was last started.
+    pub launch_time: Timestamp,
+    /// The security groups of its interface.
+    pub groups: Vec<String>,
+    /// What AWS's checks say while it runs, and what is scheduled.
+    pub health: Health,
+    /// Whether its metadata service answers.
+    pub metadata_enabled: bool,
+    /// Whether its image has the Instance Connect agent, which fetches pushed keys from the metadata service.
+    pub has_agent: bool,
     /// All tags, the `Name` among them.
     pub tags: BTreeMap<String, String>,
     /// The public host key in OpenSSH's form, which the console output shows; nothing for an
     /// instance that never booted.
     pub host_key: Option<String>,
+}
+
+/// What AWS's checks say of an instance that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Of AWS's systems below it: `ok`, `impaired`, `initializing` or `insufficient-data`.
+    pub system: String,
+    /// Of the instance itself.
+    pub instance: String,
+    /// Of its volumes.
+    pub volumes: String,
+    /// What is scheduled.
+    pub events: Vec<WorldEvent>,
+}
+
+impl Default for Health {
+    /// All is well.
+    fn default() -> Self {
+        let ok = || "ok".to_owned();
+        Self { system: ok(), instance: ok(), volumes: ok(), events: Vec::new() }
+    }
+}
+
+/// Something that AWS has scheduled for an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldEvent {
+    /// `instance-stop`, `system-reboot`, ….
+    pub code: String,
+    /// AWS's words.
+    pub description: String,
+    /// From when.
+    pub not_before: Timestamp,
 }
 
 /// One machine image of the look-alike.
@@ -53,8 +98,10 @@ pub struct Image {
     pub id: String,
     /// Its name, such as `al2023-ami-2023.9.20251117.1-kernel-6.12-x86_64`.
     pub name: String,
-    /// The owner's alias.
+    /// The owner's alias; empty where it has none.
     pub owner_alias: String,
+    /// `windows` or empty.
+    pub platform: String,
 }
 
 /// Everything the look-alike and the demo's instances share.
@@ -66,6 +113,8 @@ pub struct World {
     pub instances: Vec<WorldInstance>,
     /// The images.
     pub images: Vec<Image>,
+    /// The networks: none, unless they are put there.
+    pub networks: Vec<Network>,
     clock: SharedClock,
     pushed: Mutex<HashMap<(InstanceId, String), Vec<PushedKey>>>,
 }
@@ -78,7 +127,7 @@ struct PushedKey {
 }
 
 impl World {
-    /// A world in which no key has been pushed yet.
+    /// A world without networks, in which no key has been pushed yet.
     #[must_use]
     pub fn new(
         account: impl Into<String>,
@@ -86,7 +135,14 @@ impl World {
         images: Vec<Image>,
         clock: SharedClock,
     ) -> Self {
-        Self { account: account.into(), instances, images, clock, pushed: Mutex::default() }
+        Self {
+            account: account.into(),
+            instances,
+            images,
+            networks: Vec::new(),
+            clock,
+            pushed: Mutex::default(),
+        }
     }
 
     /// The instance with this id, in whichever account and region.
@@ -112,14 +168,22 @@ impl World {
         keys.push(PushedKey { blob, until });
     }
 
-    /// Whether this key (its wire form) was pushed for this instance and login, and has not
-    /// expired.
+    /// The name of a security group; empty where no network has it.
+    pub(super) fn group_name(&self, id: &str) -> &str {
+        let mut groups = self.networks.iter().flat_map(|network| &network.groups);
+        groups.find(|group| group.id == id).map_or("", |group| &group.name)
+    }
+
+    /// Whether this key (its wire form) was pushed for this instance and login, has not expired, and
+    /// the instance fetches such keys.
     #[must_use]
     pub fn lets_in(&self, id: &InstanceId, login: &str, blob: &[u8]) -> bool {
+        let fetches =
+            self.instance(id).is_some_and(|instance| instance.has_agent && instance.metadata_enabled);
         let now = self.clock.now();
         let pushed = self.pushed();
         let keys = pushed.get(&(id.clone(), login.to_owned()));
-        keys.is_some_and(|keys| keys.iter().any(|key| key.blob == blob && key.until > now))
+        fetches && keys.is_some_and(|keys| keys.iter().any(|key| key.blob == blob && key.until > now))
     }
 
     /// What time it is in this world.
@@ -146,6 +210,7 @@ pub(super) mod tests {
             id: id.to_owned(),
             name: name.to_owned(),
             owner_alias: "amazon".to_owned(),
+            platform: String::new(),
         };
         let images = vec![
             image("ami-0a11ce00000000001", "al2023-ami-2023.9.20251117.1-kernel-6.12-x86_64"),
@@ -166,6 +231,12 @@ pub(super) mod tests {
             private_ip: IpAddr::from([10, 0, 0, number]),
             private_dns: format!("ip-10-0-0-{number}.eu-west-1.compute.internal"),
             state: "running".to_owned(),
+            state_reason: String::new(),
+            launch_time: "2026-11-01T08:00:00Z".parse().expect("a time"),
+            groups: vec!["sg-0a1b2c".to_owned()],
+            health: Health::default(),
+            metadata_enabled: true,
+            has_agent: true,
             tags: BTreeMap::from([("Name".to_owned(), format!("n-{number}"))]),
             host_key: None,
         }
@@ -184,6 +255,18 @@ pub(super) mod tests {
         assert!(!world.lets_in(&first, "ec2-user", b"other"));
         clock.advance(Duration::from_secs(1));
         assert!(!world.lets_in(&first, "ec2-user", b"key"));
+    }
+
+    #[test]
+    fn a_key_lets_in_only_where_something_fetches_it() {
+        for (has_agent, metadata_enabled) in [(true, true), (true, false), (false, true)] {
+            let mut world = world_of(1, HandSetClock::at("2026-11-22T08:00:00Z"));
+            let instance = &mut world.instances[0];
+            (instance.has_agent, instance.metadata_enabled) = (has_agent, metadata_enabled);
+            let id = instance.id.clone();
+            world.push_key(&id, "ec2-user", b"key".to_vec());
+            assert_eq!(world.lets_in(&id, "ec2-user", b"key"), has_agent && metadata_enabled);
+        }
     }
 
     #[test]

@@ -15,9 +15,11 @@ mod pty;
 mod requests;
 mod server;
 mod sftp;
+mod shut;
 mod ssh;
 #[cfg(test)]
 mod tests;
 
 pub use program::{Host, ProgramControl, PtyRequest, RunningProgram, Start};
 pub use server::Bound;
+pub use shut::Shut;
