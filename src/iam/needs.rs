@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::aws::{IAM_ACTIONS, IamAction, Needed};
 use crate::config::Config;
-use crate::domain::ActionKind;
+use crate::domain::{ActionKind, HostKeyVoucher};
 use crate::policy::Policy;
 use crate::record::vault::Encryption;
 
@@ -55,6 +55,6 @@ impl Circumstances {
 }
 
 /// Whether host keys are looked for in what instances print on their console.
-fn reads_the_console(_config: &Config) -> bool {
-    false
+fn reads_the_console(config: &Config) -> bool {
+    config.upstream.host_keys.contains(&HostKeyVoucher::Console)
 }
