@@ -147,6 +147,7 @@ fn hostile() -> Vec<Entry> {
             Event::TargetRequested { typed: text(n), way: crate::audit::Way::Direct },
             Event::UpstreamFailed {
                 target_address: ([10, 0, 0, 1], 22).into(),
+                class: crate::domain::FailureClass::ConnectTimeout,
                 reason: text(n),
                 detail: text(n),
                 host_key_fingerprint: None,

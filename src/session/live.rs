@@ -320,6 +320,7 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
             let (shown, pinned) = error.host_keys();
             Event::UpstreamFailed {
                 target_address: attempt.address,
+                class: error.class(),
                 reason: Text::from(error.label()),
                 detail: Text::from(error.to_string()),
                 host_key_fingerprint: shown.cloned(),

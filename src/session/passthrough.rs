@@ -159,6 +159,7 @@ async fn narrate(story: &Story, tunnel: &Tunnel) -> Result<(), Unrecorded> {
     let Err(error) = &tunnel.result else { return Ok(()) };
     let failed = Event::UpstreamFailed {
         target_address: tunnel.address,
+        class: error.class(),
         reason: Text::from(error.label()),
         detail: Text::from(error.to_string()),
         host_key_fingerprint: None,

@@ -185,11 +185,9 @@ fn dial<'a>(
     };
     async move {
         let stream = dial_tcp(address, settings).await?;
-        match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
-            Ok(Ok(unverified)) => Ok(unverified),
-            Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
-            Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
-        }
+        let patience = settings.handshake_timeout;
+        let exchanged = ssh::connect_within(stream, &config, patience).await;
+        exchanged.map_err(|failed| UpstreamError::of_exchange(failed, patience))
     }
 }
 
@@ -224,7 +222,9 @@ async fn log_in(
             Err(UpstreamError::LoginRejected { offers: offers.join(", ") })
         }
         // sshd cuts a login it will not have (MaxAuthTries 1, AllowUsers) as readily as it refuses it.
-        Ok(Err(ClientAuthError::Closed(closed))) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
+        Ok(Err(ClientAuthError::Closed(closed))) => {
+            Err(UpstreamError::LoginClosed(closed.0.as_ref().clone()))
+        }
         Err(_) => Err(UpstreamError::LoginTimeout(patience)),
     }
 }
