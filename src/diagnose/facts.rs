@@ -77,6 +77,8 @@ impl<T> Known<T> {
 pub struct Facts {
     /// The machine, as the inventory has it: address and port are those that are dialled.
     pub target: Arc<Target>,
+    /// When AWS was asked; none where nobody asked. What is scheduled has begun or not by this.
+    pub asked_at: Option<Timestamp>,
     /// The instance as AWS describes it at this moment.
     pub instance: Known<InstanceFacts>,
     /// Its health checks and scheduled events.
@@ -370,6 +372,7 @@ impl Facts {
     pub fn unknown(target: Arc<Target>, gap: &Gap) -> Self {
         Self {
             target,
+            asked_at: None,
             instance: Known::Not(gap.clone()),
             status: Known::Not(gap.clone()),
             image: Known::Not(gap.clone()),
