@@ -31,7 +31,7 @@ use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
 pub use build::{directory, policy};
-pub(crate) use build::{host_ca, inventory, store};
+pub(crate) use build::{host_ca, inventory, store, surveyor, upstream_settings};
 use operating::Operating;
 use workers::Workers;
 

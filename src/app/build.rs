@@ -15,7 +15,7 @@ use crate::aws::{
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, HostKeyMode};
 use crate::console::{Archive, Library};
-use crate::diagnose;
+use crate::diagnose::{self, Surveyor};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::record::{self, Recorders};
@@ -121,13 +121,18 @@ pub(super) async fn services(
         host_key,
         host_ca,
         archive: Some(archive),
-        surveyor: Arc::new(diagnose::Unasked),
+        surveyor: surveyor(config, aws).await,
         diagnosis_patience: config.diagnosis.patience,
         address: config.server.address.clone(),
         settings: session_settings(config),
         tasks: Tasks::new(),
     };
     Ok((Arc::new(services), keeping))
+}
+
+/// What asks AWS why an instance cannot be reached.
+pub(crate) async fn surveyor(_: &Config, _: &AwsAccess) -> Arc<dyn Surveyor> {
+    Arc::new(diagnose::Unasked)
 }
 
 async fn places(config: &Config, aws: &AwsAccess) -> Vec<PlaceClients> {
@@ -173,7 +178,8 @@ fn never_if_zero(interval: Duration) -> Option<Duration> {
     (!interval.is_zero()).then_some(interval)
 }
 
-fn upstream_settings(config: &Config) -> upstream::Settings {
+/// How targets are reached.
+pub(crate) fn upstream_settings(config: &Config) -> upstream::Settings {
     upstream::Settings {
         trust_on_first_use: config.upstream.host_keys == HostKeyMode::Tofu,
         connect_timeout: config.upstream.connect_timeout,

@@ -13,6 +13,7 @@ use super::facts::{
 use super::json::{as_ms, as_utc_ms};
 use super::record_facts::{ContentFacts, FileFacts, HeadFacts, RecordFacts, RecordingFacts};
 use super::text::{CommandLine, SshUser, Text};
+use crate::diagnose::{Diagnosis, Verdict};
 use crate::domain::{
     ChannelNumber, Ending, FailureClass, Fingerprint, Login, RecordMode, RecordingId, SessionId, UserName,
 };
@@ -537,6 +538,31 @@ impl Event {
             reason: Some(refusal.reason),
             errors: errors_of(refusal),
             limits: None,
+        }
+    }
+
+    /// The event that a diagnosis is, which the permit's identity is told.
+    #[must_use]
+    pub fn diagnosed(
+        permit: &Permit,
+        class: Option<FailureClass>,
+        diagnosis: &Diagnosis,
+        duration: Duration,
+    ) -> Self {
+        let count = |verdict| diagnosis.checks.iter().filter(|check| check.verdict == verdict).count();
+        let identity = permit.identity();
+        Self::Diagnosed {
+            user: identity.user.clone(),
+            client_addr: identity.client_addr,
+            target: permit.target().as_ref().into(),
+            login: permit.login().clone(),
+            class,
+            cause: diagnosis.cause().map(|check| check.subject.label()),
+            finding: diagnosis.cause().map(|check| Text::from(check.finding.as_str())),
+            sound: count(Verdict::Sound),
+            broken: count(Verdict::Broken),
+            unknown: count(Verdict::Unknown),
+            duration,
         }
     }
 

@@ -83,6 +83,8 @@ pub enum Command {
         #[command(flatten)]
         question: console::ExplainArgs,
     },
+    /// Say why an instance cannot be reached, or whether it can; without one, whether drawbridge itself is well
+    Doctor(DoctorArgs),
     /// Print a user's block for ~/.ssh/config, as `ssh bastion ssh-config` would
     SshConfig {
         /// Whom it is about.
@@ -149,6 +151,29 @@ pub enum Command {
         #[command(subcommand)]
         command: HostKeysCommand,
     },
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The instance: an id, a name, a private DNS name or a private address [default: drawbridge itself]
+    #[arg(value_name = "INSTANCE")]
+    pub target: Option<String>,
+    /// The OS user on it
+    #[arg(long, requires = "target", value_parser = Login::parse)]
+    pub login: Option<Login>,
+    /// Answer as this user would be answered over ssh, and not as the operator
+    #[arg(long, requires = "target", value_parser = UserName::parse)]
+    pub user: Option<UserName>,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `prune`.

@@ -167,7 +167,7 @@ impl Connector {
     }
 }
 
-fn dial<'a>(
+pub(super) fn dial<'a>(
     target: &Target,
     address: SocketAddr,
     settings: &'a Settings,

@@ -9,6 +9,7 @@
 mod connect;
 mod failure;
 mod host_key;
+mod probe;
 mod tunnel;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::domain::{InstanceId, Target};
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
 pub use host_key::{PinBoard, PinError, PinnedKey, Vouched};
+pub use probe::probe_for_operator;
 pub use tunnel::Tunnel;
 
 /// How targets are reached.
