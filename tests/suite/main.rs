@@ -58,3 +58,5 @@ mod sinks;
 mod stalls;
 #[cfg(test)]
 mod unruly_clients;
+#[cfg(test)]
+mod why;
