@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Case, End, known};
-use crate::diagnose::facts::{GapReason, InstanceFacts, ScheduledEvent, Status};
+use super::case::{Case, End, either, known};
+use crate::diagnose::facts::{Gap, GapReason, InstanceFacts, ScheduledEvent, Status};
 use crate::diagnose::subject::Subject;
 use crate::diagnose::verdict::Check;
 use crate::diagnose::words;
@@ -12,7 +12,7 @@ use crate::diagnose::words;
 pub(super) fn instance(case: &Case<'_>) -> Option<Check> {
     let target = &case.facts.target;
     let place = format!("in {} of account {}", target.region, target.account);
-    let gone = |gap: &crate::diagnose::Gap| match gap.reason {
+    let gone = |gap: &Gap| match gap.reason {
         GapReason::NotVisible => Check::broken(
             Subject::Instance,
             format!("AWS does not know {} {place}.", case.id()),
@@ -25,13 +25,13 @@ pub(super) fn instance(case: &Case<'_>) -> Option<Check> {
         | GapReason::NotAsked => case.gap(Subject::Instance, gap, End::Target),
     };
     let found = |_: &InstanceFacts| Check::sound(Subject::Instance, format!("{} exists {place}.", case.id()));
-    Some(known(&case.facts.instance, gone).map_or_else(|check| check, found))
+    Some(either(known(&case.facts.instance, gone).map(found)))
 }
 
 /// Does it run?
 pub(super) fn state(case: &Case<'_>) -> Option<Check> {
-    let gap = |gap: &crate::diagnose::Gap| case.gap(Subject::State, gap, End::Target);
-    Some(known(&case.facts.instance, gap).map_or_else(|check| check, |instance| state_of(case, instance)))
+    let gap = |gap: &Gap| case.gap(Subject::State, gap, End::Target);
+    Some(either(known(&case.facts.instance, gap).map(|instance| state_of(case, instance))))
 }
 
 fn state_of(case: &Case<'_>, instance: &InstanceFacts) -> Check {
@@ -60,8 +60,8 @@ fn state_of(case: &Case<'_>, instance: &InstanceFacts) -> Check {
 
 /// What do AWS's health checks say?
 pub(super) fn status(case: &Case<'_>) -> Option<Check> {
-    let gap = |gap: &crate::diagnose::Gap| case.gap(Subject::Status, gap, End::Target);
-    Some(known(&case.facts.status, gap).map_or_else(|check| check, |status| status_of(case, status)))
+    let gap = |gap: &Gap| case.gap(Subject::Status, gap, End::Target);
+    Some(either(known(&case.facts.status, gap).map(|status| status_of(case, status))))
 }
 
 fn status_of(case: &Case<'_>, status: &Status) -> Check {
@@ -112,7 +112,7 @@ fn impaired_check(case: &Case<'_>, impaired: &[&str]) -> Check {
 
 /// Is something scheduled, and has it begun?
 pub(super) fn events(case: &Case<'_>) -> Option<Check> {
-    let gap = |gap: &crate::diagnose::Gap| case.gap(Subject::Events, gap, End::Target);
+    let gap = |gap: &Gap| case.gap(Subject::Events, gap, End::Target);
     let status = match known(&case.facts.status, gap) {
         Ok(status) => status,
         Err(check) => return Some(check),
@@ -150,8 +150,8 @@ fn event_of(case: &Case<'_>, event: &ScheduledEvent, more: usize) -> Check {
 
 /// Is the address that is dialled the instance's?
 pub(super) fn address(case: &Case<'_>) -> Option<Check> {
-    let gap = |gap: &crate::diagnose::Gap| case.gap(Subject::Address, gap, End::Target);
-    Some(known(&case.facts.instance, gap).map_or_else(|check| check, |instance| address_of(case, instance)))
+    let gap = |gap: &Gap| case.gap(Subject::Address, gap, End::Target);
+    Some(either(known(&case.facts.instance, gap).map(|instance| address_of(case, instance))))
 }
 
 fn address_of(case: &Case<'_>, instance: &InstanceFacts) -> Check {
@@ -166,6 +166,29 @@ fn address_of(case: &Case<'_>, instance: &InstanceFacts) -> Check {
         Subject::Address,
         format!("{to}, which is dialled, is not an address of {id}; it has {other}."),
         "Wait for drawbridge's next refresh of its inventory, or connect by the instance id.",
+    )
+}
+
+/// Does the metadata service answer on it? The agent reads pushed keys there.
+pub(super) fn metadata(case: &Case<'_>) -> Option<Check> {
+    let gap = |gap: &Gap| case.gap(Subject::Metadata, gap, End::Target);
+    Some(either(known(&case.facts.instance, gap).map(|instance| metadata_of(case, instance))))
+}
+
+fn metadata_of(case: &Case<'_>, instance: &InstanceFacts) -> Check {
+    if instance.metadata_enabled {
+        return Check::sound(
+            Subject::Metadata,
+            "The metadata service is on, so the agent can read pushed keys.",
+        );
+    }
+    Check::broken(
+        Subject::Metadata,
+        "The metadata service of the instance is off, so its agent cannot read pushed keys and Instance Connect cannot work.",
+        format!(
+            "Turn it on: aws ec2 modify-instance-metadata-options --instance-id {} --http-endpoint enabled.",
+            case.id()
+        ),
     )
 }
 

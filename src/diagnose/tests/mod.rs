@@ -1,1 +1,7 @@
-//! The evaluation as a whole.
+//! The evaluation as a whole: a table of broken networks and machines, a second evaluation, and facts that cannot be true.
+
+mod contradictions;
+mod random;
+mod second;
+mod table;
+mod told;
