@@ -93,10 +93,7 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Whoami { by, question } => ask(&by, Ask::Whoami(question), out, err),
         Command::Targets { by, question } => ask(&by, Ask::Targets(question), out, err),
         Command::Explain { by, question } => ask(&by, Ask::Explain(question), out, err),
-        Command::Doctor(args) => {
-            let config = load(&args.config)?;
-            runtime(&config)?.block_on(doctor::run(&config, &args, out, err))
-        }
+        Command::Doctor(args) => doctor::run(&args, out, err),
         Command::SshConfig { by, question } => ask(&by, Ask::SshConfig(question), out, err),
         Command::Sessions { by, question } => of_the_record(&by, Question::Sessions(question), out, err),
         Command::Replay { by, question } => of_the_record(&by, Question::Replay(question), out, err),

@@ -113,21 +113,30 @@ pub(super) async fn policy_explain(
     let policy = app::policy(config).map_err(CliError::Problems)?;
     let identity = identity(&directory, &question.user, question.from)?;
     let (identity, now) = (&Arc::new(identity), SystemClock.now());
-    let explanation = match wanted {
+    let (explanation, machine) = match wanted {
         Wanted::Action { target, login, action } => {
-            let target = &found(target, resolve(config, target).await)?;
-            policy.explain(&policy::Question { identity, target, login, action, now })
+            let target = found(target, resolve(config, target).await)?;
+            let question = policy::Question { identity, target: &target, login, action, now };
+            (policy.explain(&question), Some((target, login)))
         }
         Wanted::Connect { target, host, port } => {
             let destination = &destination(config, target.as_ref(), host, *port).await?;
-            policy.explain_connect(&policy::ConnectQuestion { identity, destination, now })
+            (policy.explain_connect(&policy::ConnectQuestion { identity, destination, now }), None)
         }
     };
     writeln!(out, "{explanation}")?;
-    Ok(match explanation.outcome {
-        policy::Outcome::Permitted { .. } => Exit::Done,
-        policy::Outcome::Refused { .. } => Exit::Failed,
-    })
+    match explanation.outcome {
+        policy::Outcome::Permitted { .. } => {
+            if let Some((target, login)) = machine {
+                let clinic = clinic(config, &aws(config).await).await;
+                if let Some(line) = console::packets_for_operator(&clinic, &target, login).await {
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Ok(Exit::Done)
+        }
+        policy::Outcome::Refused { .. } => Ok(Exit::Failed),
+    }
 }
 
 fn identity(directory: &Directory, user: &UserName, from: IpAddr) -> Result<Identity, CliError> {

@@ -2,13 +2,11 @@
 
 use std::io::Write;
 
+use super::args::ConfigArgs;
 use super::{CliError, Exit};
-use crate::config::Config;
 
 /// Says whether drawbridge itself is well.
-#[expect(clippy::unused_async, reason = "what is checked asks AWS")]
-pub(super) async fn run(_: &Config, _: bool, _: &mut impl Write) -> Result<Exit, CliError> {
-    Err(CliError::Usage(
-        "Which instance is it about? Write its name, as in `drawbridge doctor web-1`.".to_owned(),
-    ))
+pub(super) fn run(_: &ConfigArgs, _: bool, _: &mut impl Write) -> Result<Exit, CliError> {
+    let which = "Which instance is it about? Write its name, as in `drawbridge doctor web-1`.";
+    Err(CliError::Usage(which.to_owned()))
 }

@@ -36,7 +36,7 @@ pub use args::{
 pub(crate) use doctor::cause_told;
 #[cfg(test)]
 pub(crate) use doctor::testing as doctor_testing;
-pub use doctor::{Clinic, Ledger, OffTheRecord, Probe, doctor_for_operator};
+pub use doctor::{Clinic, Ledger, OffTheRecord, Probe, doctor_for_operator, packets_for_operator};
 pub(crate) use find::candidates;
 pub use find::{Found, find};
 pub use listing::listing;

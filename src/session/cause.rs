@@ -90,7 +90,8 @@ impl Case<'_> {
         let diagnosis = self.diagnosis(class).await?;
         let diagnosed = Event::diagnosed(&permit, Some(class), &diagnosis, begun.elapsed());
         self.story.record(diagnosed).await.ok()?;
-        console::cause_told(&diagnosis, class, self.target, self.login, self.services.address.as_ref())
+        let address = self.services.address.as_ref();
+        Some(console::cause_told(&diagnosis, class, self.target, self.login, address))
     }
 
     /// Nobody asked to be told, so a refusal is no event: the user reads what everybody reads.

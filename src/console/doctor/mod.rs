@@ -8,6 +8,8 @@
 //! What is not here: the checks (`diagnose`), gathering facts (`aws`), the bastion's own health (`drawbridge doctor` without
 //! an instance).
 
+mod below;
+mod json;
 mod tell;
 
 use std::future::Future;
@@ -15,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use tell::cause_told;
+pub(crate) use below::cause_told;
 
 use super::Desk;
 use super::answer::{Answer, Verdict as AnswerVerdict};
@@ -97,7 +99,7 @@ impl Examined {
     }
 
     fn answer(&self, json: bool) -> Answer {
-        let text = if json { tell::json(self) } else { tell::checklist(self) };
+        let text = if json { json::json(self) } else { tell::checklist(self) };
         let verdict = if self.is_sick() { AnswerVerdict::No } else { AnswerVerdict::Yes };
         Answer { verdict, ..Answer::text(text) }
     }
@@ -150,6 +152,15 @@ pub(super) async fn line_about(desk: &Desk, target: &Arc<Target>, login: &Login)
     let diagnosis = diagnose_login(&facts, None, Some(login));
     let diagnosed = Event::diagnosed(&permit, None, &diagnosis, begun.elapsed());
     clinic.ledger.record(diagnosed).await.then(|| tell::line(&diagnosis, target))
+}
+
+/// The same line for whoever runs drawbridge; nothing where AWS is not to be asked.
+pub async fn packets_for_operator(clinic: &Clinic, target: &Arc<Target>, login: &Login) -> Option<String> {
+    if clinic.patience.is_zero() {
+        return None;
+    }
+    let facts = clinic.survey(target, clinic.patience).await?;
+    Some(tell::line(&diagnose_login(&facts, None, Some(login)), target))
 }
 
 const NOT_HERE: &str =

@@ -1,16 +1,14 @@
-//! How a diagnosis is told: as a checklist, in JSON, and in a line or two below something else.
+//! A diagnosis for people: the whole checklist, or one line.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::super::text::{count, shown, shown_json};
+use super::super::text::{count, shown};
 use super::Examined;
-use crate::diagnose::{Check, Diagnosis, Facts, Gap, GapReason, Subject, Verdict};
-use crate::domain::{FailureClass, Login, ServerAddress, Target};
-use crate::target::default_login;
+use crate::diagnose::{Diagnosis, Facts, Gap, GapReason, Subject, Verdict};
+use crate::domain::{Login, Target};
 
 /// The facts where not one came in time.
 pub(super) fn nothing_known(target: &Arc<Target>) -> Facts {
@@ -22,14 +20,6 @@ fn mark(verdict: Verdict) -> char {
         Verdict::Sound => '✓',
         Verdict::Broken => '✗',
         Verdict::Unknown => '?',
-    }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Sound => "sound",
-        Verdict::Broken => "broken",
-        Verdict::Unknown => "unknown",
     }
 }
 
@@ -124,85 +114,6 @@ fn capital(sentence: &str) -> String {
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
-/// The answer in JSON: its fields stay.
-#[derive(Serialize)]
-struct Told<'a> {
-    target: ToldTarget<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    login: Option<&'a Login>,
-    /// What came of the bastion's own try; absent where there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tried: Option<ToldTry>,
-    checks: Vec<ToldCheck<'a>>,
-    /// The subject of the most likely cause.
-    cause: Option<&'static str>,
-    /// Whether packets would arrive.
-    arrives: &'static str,
-}
-
-#[derive(Serialize)]
-struct ToldTarget<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
-    account: &'a str,
-    region: &'a str,
-    address: std::net::IpAddr,
-    port: u16,
-}
-
-#[derive(Serialize)]
-struct ToldTry {
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<FailureClass>,
-}
-
-#[derive(Serialize)]
-struct ToldCheck<'a> {
-    subject: &'static str,
-    verdict: &'static str,
-    finding: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<&'a str>,
-}
-
-pub(super) fn json(examined: &Examined) -> String {
-    let Examined { target, login, tried, diagnosis, .. } = examined;
-    let told = Told {
-        target: ToldTarget {
-            id: target.id.as_str(),
-            name: target.name.as_deref(),
-            account: &target.account,
-            region: &target.region,
-            address: target.private_ip,
-            port: target.port,
-        },
-        login: login.as_ref(),
-        tried: tried.as_ref().map(|tried| ToldTry {
-            verdict: word(if tried.is_ok() { Verdict::Sound } else { Verdict::Broken }),
-            class: examined.class(),
-        }),
-        checks: diagnosis.checks.iter().map(told_check).collect(),
-        cause: diagnosis.cause().map(|check| check.subject.label()),
-        arrives: word(arrives(examined)),
-    };
-    shown_json(&serde_json::to_string_pretty(&told).unwrap_or_default()) + "\n"
-}
-
-/// What was tried with success needs no deduction.
-fn arrives(examined: &Examined) -> Verdict {
-    if matches!(examined.tried, Some(Ok(()))) { Verdict::Sound } else { examined.diagnosis.arrives() }
-}
-
-fn told_check(check: &Check) -> ToldCheck<'_> {
-    ToldCheck {
-        subject: check.subject.label(),
-        verdict: word(check.verdict),
-        finding: &check.finding,
-        change: check.change.as_deref(),
-    }
-}
-
 /// One line for `explain`: would the packets arrive?
 pub(super) fn line(diagnosis: &Diagnosis, target: &Target) -> String {
     let name = shown(target.display_name());
@@ -221,73 +132,4 @@ pub(super) fn line(diagnosis: &Diagnosis, target: &Target) -> String {
             target.port
         ),
     }
-}
-
-/// What is said below the sentence about a session that failed; nothing where that has said it all.
-pub(crate) fn cause_told(
-    diagnosis: &Diagnosis,
-    class: FailureClass,
-    target: &Target,
-    login: &Login,
-    bastion: Option<&ServerAddress>,
-) -> Option<String> {
-    let command = doctor_command(target, login, bastion);
-    let looked = diagnosis.checks.iter().filter(|check| check.verdict != Verdict::Unknown);
-    // What was seen is in the checklist too, and alone is no look.
-    if looked.filter(|check| !is_what_was_seen(check.subject)).count() == 0 {
-        return Some(format!(
-            "drawbridge could not find out why; `{command}` shows what it could not check."
-        ));
-    }
-    let said = match diagnosis.cause() {
-        Some(cause) if says_what_the_sentence_says(cause.subject, class) => None,
-        Some(cause) => Some(told_cause(cause)),
-        None => match diagnosis.open().count() {
-            0 => Some("AWS's answers name no cause.".to_owned()),
-            open => {
-                Some(format!("AWS's answers name no cause, and {} could not be made.", count(open, "check")))
-            }
-        },
-    };
-    let rest = format!("`{command}` shows the rest.");
-    Some(said.map_or_else(|| rest.clone(), |said| format!("{said}\n{rest}")))
-}
-
-fn told_cause(cause: &Check) -> String {
-    let change = cause.change.as_deref().map(|change| format!("\nWhat helps: {}", shown(change)));
-    format!("The most likely cause: {}{}", shown(&cause.finding), change.unwrap_or_default())
-}
-
-fn is_what_was_seen(subject: Subject) -> bool {
-    matches!(subject, Subject::Answer | Subject::HostKey | Subject::Push)
-}
-
-/// The sentences of these classes name their cause and what to do about it.
-fn says_what_the_sentence_says(subject: Subject, class: FailureClass) -> bool {
-    let clear =
-        matches!(class, FailureClass::ConnectionRefused | FailureClass::NotSsh | FailureClass::NoBanner);
-    clear && is_what_was_seen(subject)
-}
-
-/// What to type for the checklist.
-fn doctor_command(target: &Target, login: &Login, bastion: Option<&ServerAddress>) -> String {
-    let port = bastion.and_then(ServerAddress::port).filter(|port| *port != 22);
-    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
-    let host = bastion.map_or("BASTION", ServerAddress::host);
-    let usual = default_login(target).as_ref() == Some(login);
-    let login = if usual { String::new() } else { format!(" --login {}", quoted(login.as_str())) };
-    format!("ssh {port}{host} doctor {}{login}", typeable(target))
-}
-
-/// A name that can be copied into a shell whatever others wrote into the tag; else the id.
-fn typeable(target: &Target) -> &str {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_plain =
-        |name: &&str| name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain);
-    target.name.as_deref().filter(is_plain).unwrap_or(target.id.as_str())
-}
-
-/// A login may have a `$`.
-fn quoted(login: &str) -> String {
-    if login.contains('$') { format!("'{login}'") } else { login.to_owned() }
 }

@@ -81,7 +81,10 @@ async fn json_has_every_check_and_the_cause() {
     assert_eq!(state["verdict"], "broken");
     assert!(state["finding"].is_string() && state["change"].is_string(), "{state}");
     let fields: BTreeSet<&str> = told.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(fields, BTreeSet::from(["arrives", "cause", "checks", "login", "target"]));
+    assert_eq!(
+        fields,
+        BTreeSet::from(["arrives", "broken", "cause", "checks", "login", "sound", "target", "unknown"])
+    );
 }
 
 #[tokio::test]
@@ -153,7 +156,6 @@ fn told(checks: Vec<Check>, class: FailureClass, target: &Target, bastion: Optio
     let bastion = bastion.map(|text| crate::domain::ServerAddress::parse(text).expect("an address"));
     let login = Login::parse("ec2-user").expect("a login");
     cause_told(&Diagnosis::of(checks, Some(class)), class, target, &login, bastion.as_ref())
-        .unwrap_or_default()
 }
 
 #[test]
@@ -172,10 +174,16 @@ fn below_a_failure_stand_the_cause_and_how_to_see_the_rest() {
         told(vec![groups(Unknown), check(Subject::State, Sound), seen()], ConnectTimeout, &web, None),
         "AWS's answers name no cause, and 1 check could not be made.\n`ssh BASTION doctor web-1` shows the rest."
     );
+    let refused = vec![check(Subject::State, Sound), seen()];
     assert_eq!(
-        told(vec![check(Subject::State, Sound), seen()], ConnectionRefused, &web, Some("[2001:db8::1]:2222")),
-        "`ssh -p 2222 2001:db8::1 doctor web-1` shows the rest.",
-        "the sentence has said it"
+        told(refused.clone(), ConnectionRefused, &web, Some("[2001:db8::1]:2222")),
+        "What helps: Change it.\n`ssh -p 2222 2001:db8::1 doctor web-1` shows the rest.",
+        "the sentence has said what was seen"
+    );
+    assert_eq!(
+        told(refused, ConnectTimeout, &web, Some("[2001:db8::1]:22")),
+        "AWS's answers show nothing in the way.\nWhat helps: Change it.\n\
+         `ssh 2001:db8::1 doctor web-1` shows the rest."
     );
     assert_eq!(
         told(vec![groups(Unknown), seen()], ConnectTimeout, &web, None),
