@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use checks::{diagnose, diagnose_login};
+pub use checks::{diagnose, diagnose_login, diagnose_reached};
 pub use facts::{
     Acl, AclEntry, Bastion, Direction, Facts, Gap, GapReason, Group, Grouped, ImageFacts, InstanceFacts,
     Known, NetworkEnd, Peer, Peering, PortRange, Protocol, Route, RouteTable, RouteVia, Rule, ScheduledEvent,

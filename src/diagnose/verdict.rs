@@ -43,6 +43,8 @@ pub struct Diagnosis {
     /// In the order of the checklist.
     pub checks: Vec<Check>,
     class: Option<FailureClass>,
+    /// Whether packets were seen to go there and back.
+    reached: bool,
 }
 
 impl Check {
@@ -74,7 +76,13 @@ impl Diagnosis {
     /// What follows from these checks, where a connection failed in this way or nobody tried.
     #[must_use]
     pub fn of(checks: Vec<Check>, class: Option<FailureClass>) -> Self {
-        Self { checks, class }
+        Self { checks, class, reached: class.is_some_and(subject::proves_arrival) }
+    }
+
+    /// The same, where the machine was reached and nothing failed.
+    #[must_use]
+    pub fn of_reached(checks: Vec<Check>) -> Self {
+        Self { checks, class: None, reached: true }
     }
 
     /// The most likely cause. With a symptom it is the first broken check that can explain it; then what was seen
@@ -100,7 +108,7 @@ impl Diagnosis {
     /// machines and appliances between them are not seen.
     #[must_use]
     pub fn arrives(&self) -> Verdict {
-        if self.class.is_some_and(subject::proves_arrival) {
+        if self.reached {
             return Verdict::Sound;
         }
         let carrying = || self.checks.iter().filter(|check| check.subject.carries_packets());

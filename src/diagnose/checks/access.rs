@@ -1,7 +1,7 @@
 //! What was seen when somebody tried: the push of the key, what the machine answered, the host key.
 
 use super::case::Case;
-use crate::diagnose::subject::{Subject, proves_arrival, seen};
+use crate::diagnose::subject::{Subject, seen};
 use crate::diagnose::verdict::Check;
 use crate::domain::FailureClass;
 
@@ -109,11 +109,10 @@ fn login_words(case: &Case<'_>) -> String {
 
 /// What did the machine answer?
 pub(super) fn answer(case: &Case<'_>) -> Option<Check> {
-    let class = case.class?;
-    if let Some((finding, change)) = answered(case, class) {
-        return Some(Check::broken(Subject::Answer, finding, change));
-    }
-    proves_arrival(class).then(|| Check::sound(Subject::Answer, format!("{} answers in SSH.", case.name())))
+    let failed = case.class.and_then(|class| answered(case, class));
+    let broken = failed.map(|(finding, change)| Check::broken(Subject::Answer, finding, change));
+    let sound = || Check::sound(Subject::Answer, format!("{} answers in SSH.", case.name()));
+    broken.or_else(|| case.reached.then(sound))
 }
 
 fn answered(case: &Case<'_>, class: FailureClass) -> Option<(String, String)> {
@@ -121,7 +120,7 @@ fn answered(case: &Case<'_>, class: FailureClass) -> Option<(String, String)> {
     let (finding, change) = match class {
         FailureClass::ConnectionRefused => (
             format!("{name} refuses connections on port {port}: it is reached, and nothing listens there."),
-            "Start the SSH server there; if it listens on another port, set the tag drawbridge:port.".to_owned(),
+            "Start the SSH server there; if it listens on another port, name that one by the instance's tag (`upstream.port_tag`).".to_owned(),
         ),
         FailureClass::ConnectTimeout => (
             format!("{name} does not answer on port {port}."),
@@ -138,7 +137,7 @@ fn answered(case: &Case<'_>, class: FailureClass) -> Option<(String, String)> {
         ),
         FailureClass::NotSsh => (
             format!("What listens on port {port} of {name} does not speak SSH."),
-            "Find out which port the SSH server uses there, and set the tag drawbridge:port.".to_owned(),
+            "Find out which port the SSH server uses there, and name that one by the instance's tag (`upstream.port_tag`).".to_owned(),
         ),
         FailureClass::NoCommonAlgorithm => (
             format!("The SSH server of {name} offers no algorithms that drawbridge takes."),

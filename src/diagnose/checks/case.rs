@@ -14,7 +14,10 @@ use crate::domain::{FailureClass, Login};
 /// One question: this target, dialled by this bastion.
 pub(super) struct Case<'a> {
     pub(super) facts: &'a Facts,
+    /// How it failed, where somebody tried and failed.
     pub(super) class: Option<FailureClass>,
+    /// Whether packets were seen to go there and back.
+    pub(super) reached: bool,
     pub(super) login: Option<&'a Login>,
     /// The address that the bastion dials from, of the target's family.
     pub(super) from: Result<IpAddr, Doubt<'a>>,
@@ -56,12 +59,17 @@ impl End {
 }
 
 impl<'a> Case<'a> {
-    pub(super) fn new(facts: &'a Facts, class: Option<FailureClass>, login: Option<&'a Login>) -> Self {
+    pub(super) fn new(
+        facts: &'a Facts,
+        class: Option<FailureClass>,
+        reached: bool,
+        login: Option<&'a Login>,
+    ) -> Self {
         let to = facts.target.private_ip;
         let from = dialled_from(facts, to);
         let lists_of_from = Lists::of(facts, from.clone());
         let lists_of_to = Lists::of(facts, Ok(to));
-        Self { facts, class, login, from, to, port: facts.target.port, lists_of_from, lists_of_to }
+        Self { facts, class, reached, login, from, to, port: facts.target.port, lists_of_from, lists_of_to }
     }
 
     /// The id of the instance.

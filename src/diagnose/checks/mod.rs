@@ -31,14 +31,23 @@ pub fn diagnose(facts: &Facts, symptom: Option<&Symptom>) -> Diagnosis {
 #[must_use]
 pub fn diagnose_login(facts: &Facts, symptom: Option<&Symptom>, login: Option<&Login>) -> Diagnosis {
     let class = symptom.map(|symptom| symptom.class);
-    let case = Case::new(facts, class, login);
     let reached = class.is_some_and(proves_arrival);
-    let checks = CHECKS.iter().filter_map(|check| check(&case));
+    Diagnosis::of(checklist(&Case::new(facts, class, reached, login)), class)
+}
+
+/// The same where somebody tried and was answered in SSH: the network is sound by proof.
+#[must_use]
+pub fn diagnose_reached(facts: &Facts, login: Option<&Login>) -> Diagnosis {
+    Diagnosis::of_reached(checklist(&Case::new(facts, None, true, login)))
+}
+
+/// Where packets arrive, what AWS says against it is told as a contradiction, and not as a fault.
+fn checklist(case: &Case<'_>) -> Vec<Check> {
     let believed = |check: Check| {
-        let contradicted = reached && check.verdict == Verdict::Broken && check.subject.is_network();
+        let contradicted = case.reached && check.verdict == Verdict::Broken && check.subject.is_network();
         if contradicted { check.contradicted() } else { check }
     };
-    Diagnosis::of(checks.map(believed).collect(), class)
+    CHECKS.iter().filter_map(|check| check(case)).map(believed).collect()
 }
 
 /// In the order of [`super::Subject::ALL`].

@@ -3,6 +3,7 @@
 use crate::diagnose::testing::{denied, edit, network, one_vpc, range_peer, route, two_vpcs};
 use crate::diagnose::{
     Check, Facts, Known, Peer, Peering, RouteVia, Rule, ScheduledEvent, Subject, Symptom, Verdict, diagnose,
+    diagnose_reached,
 };
 use crate::domain::FailureClass;
 
@@ -115,6 +116,13 @@ fn proof_of_arrival_overrules_the_network_checks() {
     );
     assert_eq!(diagnosis.arrives(), Verdict::Sound);
     assert_eq!(diagnose(&facts, Some(&symptom(FailureClass::PushDenied))).arrives(), Verdict::Broken);
+
+    let reached = diagnose_reached(&facts, None);
+    assert_eq!((reached.arrives(), reached.cause()), (Verdict::Sound, None), "{:#?}", reached.checks);
+    assert!(reached.checks.iter().any(|check| check.finding == "web-1 answers in SSH."));
+    edit(&mut facts.image).name = "debian-12-arm64-20251112-2294".to_owned();
+    let cause = diagnose_reached(&facts, None).cause().map(|check| check.subject);
+    assert_eq!(cause, Some(Subject::Agent), "what the network has nothing to do with counts");
 }
 
 #[test]

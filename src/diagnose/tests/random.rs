@@ -252,7 +252,7 @@ fn fate(verdict: Verdict) -> Fate {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn two_evaluations_agree(facts in any_network()) {
@@ -320,15 +320,15 @@ fn every_outcome_comes_often() {
     let strategy = any_network();
     let mut fates = [0_u32; 3];
     let mut broken: BTreeMap<Subject, u32> = BTreeMap::new();
-    for _ in 0..2_000 {
+    for _ in 0..1_000 {
         let facts = strategy.new_tree(&mut runner).expect("a network").current();
         let diagnosis = diagnose(&facts, None);
         fates[diagnosis.arrives() as usize] += 1;
         let found = diagnosis.checks.iter().filter(|check| check.verdict == Verdict::Broken);
         found.for_each(|check| *broken.entry(check.subject).or_default() += 1);
     }
-    assert!(fates.iter().all(|count| *count >= 200), "{fates:?}");
+    assert!(fates.iter().all(|count| *count >= 100), "{fates:?}");
     for subject in Subject::ALL.into_iter().filter(|subject| subject.is_network()) {
-        assert!(broken.get(&subject).is_some_and(|count| *count >= 20), "{subject:?} {broken:?}");
+        assert!(broken.get(&subject).is_some_and(|count| *count >= 10), "{subject:?} {broken:?}");
     }
 }
