@@ -30,8 +30,8 @@ use crate::session::{self, Services};
 use crate::sinks::Sinks;
 use crate::tcp::PromptTcp;
 
-pub use build::{directory, host_cas, policy, surveyor};
-pub(crate) use build::{host_ca, inventory, store};
+pub use build::{directory, host_cas, policy};
+pub(crate) use build::{host_ca, inventory, store, surveyor, upstream_settings};
 use operating::Operating;
 use workers::Workers;
 

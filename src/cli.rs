@@ -6,6 +6,7 @@
 
 mod args;
 mod audit;
+mod doctor;
 mod host_keys;
 mod iam_policy;
 mod parts;
@@ -93,6 +94,7 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Whoami { by, question } => ask(&by, Ask::Whoami(question), out, err),
         Command::Targets { by, question } => ask(&by, Ask::Targets(question), out, err),
         Command::Explain { by, question } => ask(&by, Ask::Explain(question), out, err),
+        Command::Doctor(args) => doctor::run(&args, out, err),
         Command::SshConfig { by, question } => ask(&by, Ask::SshConfig(question), out, err),
         Command::Sessions { by, question } => of_the_record(&by, Question::Sessions(question), out, err),
         Command::Replay { by, question } => of_the_record(&by, Question::Replay(question), out, err),
@@ -105,10 +107,6 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
         Command::Prune(args) => {
             let config = load(&args.config)?;
             runtime(&config)?.block_on(prune::run(&config, &args, out))
-        }
-        Command::Doctor(args) if args.target.is_none() => selfcheck::run(&args.config, args.json, out),
-        Command::Doctor(_) => {
-            Err(CliError::Usage("Only the bastion itself can be checked so far.".to_owned()))
         }
         Command::IamPolicy(args) => iam_policy::run(&load(&args.config)?, &args, out, err),
         Command::HostCa { config } => {

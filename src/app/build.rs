@@ -181,7 +181,7 @@ pub(crate) async fn inventory(config: &Config, aws: &AwsAccess) -> Inventory {
 }
 
 /// Who gathers the facts of a diagnosis. Makes no call until it is asked to.
-pub async fn surveyor(config: &Config, aws: &AwsAccess) -> Arc<dyn Surveyor> {
+pub(crate) async fn surveyor(config: &Config, aws: &AwsAccess) -> Arc<dyn Surveyor> {
     let clock: SharedClock = Arc::new(SystemClock);
     surveyor_of(config, aws, &places(config, aws).await, &clock)
 }
@@ -217,7 +217,8 @@ fn never_if_zero(interval: Duration) -> Option<Duration> {
     (!interval.is_zero()).then_some(interval)
 }
 
-fn upstream_settings(config: &Config) -> upstream::Settings {
+/// How targets are reached.
+pub(crate) fn upstream_settings(config: &Config) -> upstream::Settings {
     upstream::Settings {
         connect_timeout: config.upstream.connect_timeout,
         handshake_timeout: config.upstream.handshake_timeout,

@@ -13,8 +13,10 @@ use super::facts::{
 use super::json::{as_ms, as_utc_ms};
 use super::record_facts::{ContentFacts, FileFacts, HeadFacts, RecordFacts, RecordingFacts};
 use super::text::{CommandLine, SshUser, Text};
+use crate::diagnose::{Diagnosis, Verdict};
 use crate::domain::{
-    ChannelNumber, Ending, Fingerprint, Login, PinVoucher, RecordMode, RecordingId, SessionId, UserName,
+    ChannelNumber, Ending, FailureClass, Fingerprint, Login, PinVoucher, RecordMode, RecordingId, SessionId,
+    UserName,
 };
 use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
 
@@ -124,6 +126,9 @@ pub enum Event {
         typed: Text,
         /// Why.
         reason: Unresolved,
+        /// The class of the failure, where there is one such instance and it does not run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        class: Option<FailureClass>,
         /// Why, as a sentence.
         detail: Text,
     },
@@ -210,7 +215,9 @@ pub enum Event {
     UpstreamFailed {
         /// The address that was dialled.
         target_address: SocketAddr,
-        /// The kind of failure, as a label.
+        /// The class of the failure.
+        class: FailureClass,
+        /// The kind of failure, as a label: within a class it may say more.
         reason: Text,
         /// What went wrong, for the operator.
         detail: Text,
@@ -221,6 +228,35 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         pinned_fingerprint: Option<Fingerprint>,
         /// From dialling to giving up.
+        #[serde(rename = "duration_ms", serialize_with = "as_ms")]
+        duration: Duration,
+    },
+    /// Somebody was told what AWS says about why a target cannot be reached, or whether it can.
+    Diagnosed {
+        /// Who.
+        user: UserName,
+        /// Where they come from.
+        client_addr: IpAddr,
+        /// The target.
+        target: TargetFacts,
+        /// The OS user on it.
+        login: Login,
+        /// The class of the failure that was seen; none where nothing failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        class: Option<FailureClass>,
+        /// The check that names the most likely cause, as a label; none where no check does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'static str>,
+        /// What that check found.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        finding: Option<Text>,
+        /// How many checks found nothing wrong.
+        sound: usize,
+        /// How many found something wrong.
+        broken: usize,
+        /// How many could not be made.
+        unknown: usize,
+        /// How long it took to ask AWS.
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
     },
@@ -512,6 +548,31 @@ impl Event {
         }
     }
 
+    /// The event that a diagnosis is, which the permit's identity is told.
+    #[must_use]
+    pub fn diagnosed(
+        permit: &Permit,
+        class: Option<FailureClass>,
+        diagnosis: &Diagnosis,
+        duration: Duration,
+    ) -> Self {
+        let count = |verdict| diagnosis.checks.iter().filter(|check| check.verdict == verdict).count();
+        let identity = permit.identity();
+        Self::Diagnosed {
+            user: identity.user.clone(),
+            client_addr: identity.client_addr,
+            target: permit.target().as_ref().into(),
+            login: permit.login().clone(),
+            class,
+            cause: diagnosis.cause().map(|check| check.subject.label()),
+            finding: diagnosis.cause().map(|check| Text::from(check.finding.as_str())),
+            sound: count(Verdict::Sound),
+            broken: count(Verdict::Broken),
+            unknown: count(Verdict::Unknown),
+            duration,
+        }
+    }
+
     /// The event that a permit to have the bastion connect is.
     #[must_use]
     pub fn connect_permitted(permit: &ConnectPermit) -> Self {
@@ -590,6 +651,7 @@ names! {
     KeyPushFailed => "key-push-failed",
     UpstreamConnected => "upstream-connected",
     UpstreamFailed => "upstream-failed",
+    Diagnosed => "diagnosed",
     SessionStarted => "session-started",
     ChannelStarted => "channel-started",
     ChannelRefused => "channel-refused",

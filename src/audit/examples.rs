@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::{
-    Action, AuthMethod, CertificateFacts, ChannelNumber, Destination, Ending, Exit, Fingerprint, InstanceId,
-    Login, NodeName, PinVoucher, RecordMode, RecordingId, UserName,
+    Action, AuthMethod, CertificateFacts, ChannelNumber, Destination, Ending, Exit, FailureClass,
+    Fingerprint, InstanceId, Login, NodeName, PinVoucher, RecordMode, RecordingId, UserName,
 };
 use crate::policy::{RefusalReason, RuleId};
 
@@ -157,7 +157,14 @@ fn of_connections() -> Vec<Event> {
         Event::TargetNotResolved {
             typed: "../../etc".into(),
             reason: Unresolved::Malformed,
+            class: None,
             detail: "the target's name has a character that cannot stand in one".into(),
+        },
+        Event::TargetNotResolved {
+            typed: "old-1".into(),
+            reason: Unresolved::Unavailable,
+            class: Some(FailureClass::InstanceNotRunning),
+            detail: "the instance is stopped".into(),
         },
     ]
 }
@@ -332,11 +339,38 @@ fn upstreams() -> Vec<Event> {
         },
         Event::UpstreamFailed {
             target_address: SocketAddr::new(TARGET, 22),
+            class: FailureClass::HostKeyChanged,
             reason: "host-key-changed".into(),
             detail: "the host key is not the pinned one".into(),
             host_key_fingerprint: Some(fingerprint("other host")),
             pinned_fingerprint: Some(fingerprint("host")),
             duration: ms(40),
+        },
+        Event::Diagnosed {
+            user: alice(),
+            client_addr: CLIENT,
+            target: target(),
+            login: login(),
+            class: Some(FailureClass::ConnectTimeout),
+            cause: Some("target-groups"),
+            finding: Some("no rule of sg-0123456789abcdef0 lets TCP port 22 in from 10.0.0.10".into()),
+            sound: 7,
+            broken: 1,
+            unknown: 2,
+            duration: ms(640),
+        },
+        Event::Diagnosed {
+            user: alice(),
+            client_addr: CLIENT,
+            target: target(),
+            login: login(),
+            class: None,
+            cause: None,
+            finding: None,
+            sound: 10,
+            broken: 0,
+            unknown: 0,
+            duration: ms(310),
         },
     ]
 }

@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn the_document_lists_every_class_of_failure() {
+        for class in crate::domain::FailureClass::ALL {
+            let row = format!("| {} |", class.label());
+            assert!(DOCUMENT.contains(&row), "docs/audit.md has no row {row}");
+            assert_eq!(serde_json::to_value(class).expect("JSON"), class.label());
+        }
+    }
+
+    #[test]
     fn proofs_have_the_names_that_policies_use() {
         let fingerprint = crate::domain::Fingerprint::of_blob(b"key");
         let auth = crate::domain::AuthMethod::PublicKey { fingerprint, algorithm: "ssh-ed25519".to_owned() };

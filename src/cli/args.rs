@@ -84,6 +84,8 @@ pub enum Command {
         #[command(flatten)]
         question: console::ExplainArgs,
     },
+    /// Say why an instance cannot be reached, or whether it can; without one, whether drawbridge itself is well
+    Doctor(DoctorArgs),
     /// Print a user's block for ~/.ssh/config, as `ssh bastion ssh-config` would
     SshConfig {
         /// Whom it is about.
@@ -132,8 +134,6 @@ pub enum Command {
     },
     /// Remove what is old: events, sessions and recordings
     Prune(PruneArgs),
-    /// Check everything that drawbridge rests on, or the way to one target
-    Doctor(DoctorArgs),
     /// Print the least that AWS's IAM has to permit for this configuration
     IamPolicy(IamPolicyArgs),
     /// Print the known_hosts line that covers every target
@@ -159,9 +159,18 @@ pub enum Command {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The target to which the way is checked; without one, the bastion itself is
-    #[arg(value_name = "TARGET")]
+    /// The instance: an id, a name, a private DNS name or a private address [default: drawbridge itself]
+    #[arg(value_name = "INSTANCE")]
     pub target: Option<String>,
+    /// The OS user on it
+    #[arg(long, requires = "target", value_parser = Login::parse)]
+    pub login: Option<Login>,
+    /// Answer as this user would be answered over ssh, and not as the operator
+    #[arg(long, requires = "target", value_parser = UserName::parse)]
+    pub user: Option<UserName>,
+    /// The address that the user comes from
+    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub from: IpAddr,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,

@@ -10,14 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{AsAnybody, AsUser, Question, Wanted};
+use super::args::{AsAnybody, AsUser, DoctorArgs, Question, Wanted};
 use super::{CliError, Exit};
 use crate::app::{self, AppError};
 use crate::auth::Directory;
 use crate::aws::AwsAccess;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat};
-use crate::console::{self, Answer, Archive, Asker, Desk, Library, Person, RecordDesk};
+use crate::console::{
+    self, Answer, Archive, Asker, Clinic, Desk, Library, OffTheRecord, Person, Probe, RecordDesk,
+};
 use crate::demo::{self, DemoOptions};
 use crate::domain::{Destination, Identity, ServerAddress, Target, TargetRef, UserName};
 use crate::policy;
@@ -25,7 +27,7 @@ use crate::problem::Problem;
 use crate::record::Spool;
 use crate::record::vault::Vault;
 use crate::store::Store;
-use crate::target::{Inventory, Resolution};
+use crate::target::{Inventory, Resolution, default_login};
 use crate::telemetry;
 
 /// A table of expected decisions is text that people write; far beyond this it is something else.
@@ -112,21 +114,30 @@ pub(super) async fn policy_explain(
     let policy = app::policy(config).map_err(CliError::Problems)?;
     let identity = identity(&directory, &question.user, question.from)?;
     let (identity, now) = (&Arc::new(identity), SystemClock.now());
-    let explanation = match wanted {
+    let (explanation, machine) = match wanted {
         Wanted::Action { target, login, action } => {
-            let target = &found(target, resolve(config, target).await)?;
-            policy.explain(&policy::Question { identity, target, login, action, now })
+            let target = found(target, resolve(config, target).await)?;
+            let question = policy::Question { identity, target: &target, login, action, now };
+            (policy.explain(&question), Some((target, login)))
         }
         Wanted::Connect { target, host, port } => {
             let destination = &destination(config, target.as_ref(), host, *port).await?;
-            policy.explain_connect(&policy::ConnectQuestion { identity, destination, now })
+            (policy.explain_connect(&policy::ConnectQuestion { identity, destination, now }), None)
         }
     };
     writeln!(out, "{explanation}")?;
-    Ok(match explanation.outcome {
-        policy::Outcome::Permitted { .. } => Exit::Done,
-        policy::Outcome::Refused { .. } => Exit::Failed,
-    })
+    match explanation.outcome {
+        policy::Outcome::Permitted { .. } => {
+            if let Some((target, login)) = machine {
+                let clinic = clinic(config, &aws(config).await).await;
+                if let Some(line) = console::packets_for_operator(&clinic, &target, login).await {
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Ok(Exit::Done)
+        }
+        policy::Outcome::Refused { .. } => Ok(Exit::Failed),
+    }
 }
 
 fn identity(directory: &Directory, user: &UserName, from: IpAddr) -> Result<Identity, CliError> {
@@ -140,13 +151,20 @@ pub(super) async fn console(
     by: &AsUser,
     command: console::Command,
 ) -> Result<Answer, CliError> {
+    let aws = aws(config).await;
+    let desk = desk(config, &aws, &by.user, by.from).await?;
+    Ok(desk.answer(command).await)
+}
+
+/// The desk at which a user stands, as far as there is one on the command line: nothing is on record here.
+async fn desk(config: &Config, aws: &AwsAccess, user: &UserName, from: IpAddr) -> Result<Desk, CliError> {
     let directory = app::directory(config).map_err(CliError::Problems)?;
-    let identity = identity(&directory, &by.user, by.from)?;
+    let identity = identity(&directory, user, from)?;
     let policy = app::policy(config).map_err(CliError::Problems)?;
-    let inventory = inventory(config).await;
+    let inventory = inventory_by(config, aws).await;
     let listens = config.server.listen.first().copied().map(ServerAddress::from);
     let address = config.server.address.clone().or(listens);
-    let desk = Desk {
+    Ok(Desk {
         identity: Arc::new(identity),
         policy: Arc::new(policy),
         inventory,
@@ -154,8 +172,33 @@ pub(super) async fn console(
         address: address.ok_or_else(|| failed("The configuration names no address to listen on."))?,
         host_ca: app::host_ca(config)?.public_line(),
         archive: None,
-    };
-    Ok(desk.answer(command).await)
+        clinic: Some(clinic(config, aws).await),
+    })
+}
+
+/// What it takes to say why an instance cannot be reached.
+async fn clinic(config: &Config, aws: &AwsAccess) -> Clinic {
+    Clinic {
+        surveyor: app::surveyor(config, aws).await,
+        probe: Probe::AsOperator(app::upstream_settings(config)),
+        patience: config.diagnosis.patience,
+        ledger: Arc::new(OffTheRecord),
+    }
+}
+
+/// The checklist of an instance: for the operator, or as that user would be answered.
+pub(super) async fn doctor(config: &Config, args: &DoctorArgs, typed: &str) -> Result<Answer, CliError> {
+    let aws = aws(config).await;
+    let DoctorArgs { login, json, .. } = args;
+    if let Some(user) = &args.user {
+        let question = console::DoctorArgs { target: typed.to_owned(), login: login.clone(), json: *json };
+        let desk = desk(config, &aws, user, args.from).await?;
+        return Ok(desk.answer(console::Command::Doctor(question)).await);
+    }
+    let wanted = TargetRef::parse(typed).map_err(failed)?;
+    let target = found(&wanted, inventory_by(config, &aws).await.resolve(&wanted).await)?;
+    let login = login.clone().or_else(|| default_login(&target));
+    Ok(console::doctor_for_operator(&clinic(config, &aws).await, &target, login, *json).await)
 }
 
 /// Asks about the record, as the operator or in a user's place.
@@ -191,10 +234,17 @@ async fn archive(config: &Config) -> Result<Archive, CliError> {
     })
 }
 
+async fn aws(config: &Config) -> AwsAccess {
+    AwsAccess::of(&config.aws).await
+}
+
 /// Every instance that AWS lists at this moment.
 async fn inventory(config: &Config) -> Inventory {
-    let aws = AwsAccess::of(&config.aws).await;
-    let inventory = app::inventory(config, &aws).await;
+    inventory_by(config, &aws(config).await).await
+}
+
+async fn inventory_by(config: &Config, aws: &AwsAccess) -> Inventory {
+    let inventory = app::inventory(config, aws).await;
     inventory.first_refresh().await;
     inventory
 }

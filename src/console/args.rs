@@ -44,6 +44,8 @@ pub enum Command {
     Targets(TargetsArgs),
     /// Whether you may do something, by which rule, and if not, what is missing
     Explain(ExplainArgs),
+    /// Why an instance cannot be reached, or whether it can: a checklist, ending in what to change
+    Doctor(DoctorArgs),
     /// A block for ~/.ssh/config, so that `ssh INSTANCE` will do
     SshConfig(SshConfigArgs),
     /// List, show, watch or end sessions: yours, or what you may audit, watch and end
@@ -100,6 +102,20 @@ pub struct ExplainArgs {
     /// Where a forward leads or listens, as HOST:PORT, or a socket's path
     #[arg(long, value_name = "PLACE")]
     pub to: Option<String>,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// The instance
+    #[arg(value_name = "INSTANCE")]
+    pub target: String,
+    /// The OS user on it [default: the first that policy permits]
+    #[arg(long, value_parser = Login::parse)]
+    pub login: Option<Login>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ssh-config`.
@@ -305,7 +321,7 @@ mod tests {
 
     #[test]
     fn commands_are_told_from_targets() {
-        for word in ["help", "whoami", "targets", "explain", "ssh-config", "--help", "-x"] {
+        for word in ["help", "whoami", "targets", "explain", "doctor", "ssh-config", "--help", "-x"] {
             assert!(is_command(word), "{word}");
         }
         for word in ["web-1", "ec2-user@web-1", "Targets", ""] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Desk;
 use super::answer::{Answer, Verdict};
 use super::args::{ExplainArgs, senseless};
+use super::doctor;
 use super::find::find;
 use super::listing::listing;
 use super::text::shown;
@@ -31,7 +32,12 @@ pub(super) async fn answer(desk: &Desk, args: &ExplainArgs) -> Answer {
     let explanation = desk.policy.explain(&question);
     let mut text = headline(&explanation, &target, &login, &action);
     match explanation.outcome {
-        Outcome::Permitted { limits } => permitted(&mut text, &explanation, &limits),
+        Outcome::Permitted { limits } => {
+            permitted(&mut text, &explanation, &limits);
+            if let Some(told) = doctor::line_about(desk, &target, &login).await {
+                line(&mut text, &told);
+            }
+        }
         Outcome::Refused { reason } => refused(&mut text, &explanation, reason, desk, &target),
     }
     let answer = Answer::text(text);
@@ -42,7 +48,7 @@ pub(super) async fn answer(desk: &Desk, args: &ExplainArgs) -> Answer {
 }
 
 /// The login that would be taken, preferring one with which the action is permitted.
-fn best_login(desk: &Desk, target: &Arc<Target>, action: &Action) -> Option<Login> {
+pub(super) fn best_login(desk: &Desk, target: &Arc<Target>, action: &Action) -> Option<Login> {
     let usual: Vec<Login> = default_login(target).into_iter().collect();
     let permitted = |action| desk.policy.logins(&desk.identity, target, action, desk.now, &usual);
     let first = permitted(Some(action)).into_iter().next();

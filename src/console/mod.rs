@@ -12,6 +12,7 @@
 
 mod answer;
 mod args;
+mod doctor;
 mod explain;
 mod find;
 mod listing;
@@ -29,7 +30,13 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 pub use answer::{Answer, Verdict};
-pub use args::{Command, ExplainArgs, SshConfigArgs, TargetsArgs, WhoamiArgs, help, is_command, parse};
+pub use args::{
+    Command, DoctorArgs, ExplainArgs, SshConfigArgs, TargetsArgs, WhoamiArgs, help, is_command, parse,
+};
+pub(crate) use doctor::cause_told;
+#[cfg(test)]
+pub(crate) use doctor::testing as doctor_testing;
+pub use doctor::{Clinic, Ledger, OffTheRecord, Probe, doctor_for_operator, packets_for_operator};
 pub(crate) use find::candidates;
 pub use find::{Found, find};
 pub use listing::listing;
@@ -61,6 +68,8 @@ pub struct Desk {
     pub host_ca: String,
     /// The record, where it can be read.
     pub archive: Option<Archive>,
+    /// What it takes to say why an instance cannot be reached, where that can be asked.
+    pub clinic: Option<Clinic>,
 }
 
 impl Desk {
@@ -69,6 +78,7 @@ impl Desk {
         match command {
             Command::Whoami(args) => whoami::answer(&self.identity, &args),
             Command::Explain(args) => explain::answer(&self, &args).await,
+            Command::Doctor(args) => doctor::answer(&self, &args).await,
             Command::Targets(args) => aside(move || targets::answer(&self, &args)).await,
             Command::SshConfig(args) => aside(move || ssh_config::answer(&self, &args)).await,
             Command::Sessions { command } => self.of_the_record(Question::Sessions(command)).await,

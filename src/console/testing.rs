@@ -44,6 +44,7 @@ pub(super) async fn desk_after(policy: &str, fleet: Vec<Target>, age: Duration) 
         address: ServerAddress::parse("bastion.example.com:2222").expect("an address"),
         host_ca: "ssh-ed25519 AAAACA".to_owned(),
         archive: None,
+        clinic: None,
     }
 }
 

@@ -51,6 +51,12 @@ impl ServerAddress {
     pub fn host(&self) -> &str {
         &self.host
     }
+
+    /// The port, where it was written.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
 }
 
 impl From<SocketAddr> for ServerAddress {

@@ -11,12 +11,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
     ActionEnd, ByWay, Decided, EARLY_REFUSALS, FileDone, FileMoved, ForAction, HowEnded, METHODS, Mode,
-    Moved, OfEvent, Proof, REFUSAL_REASONS, RELOADABLES, Reason, Recorded, Result as Outcome, SessionEnd,
-    Vouched, WAYS, What, WhatResult, audit_error, early_refusal, record_mode, refusal, reloadable, way,
+    Moved, OfClass, OfEvent, Proof, REFUSAL_REASONS, RELOADABLES, Reason, Recorded, Result as Outcome,
+    SessionEnd, Vouched, WAYS, What, WhatResult, audit_error, early_refusal, record_mode, refusal,
+    reloadable, way,
 };
 use super::open::Open;
 use crate::audit::{AuditError, Event, Reloadable};
-use crate::domain::{ActionKind, RecordMode};
+use crate::domain::{ActionKind, FailureClass, RecordMode};
 
 /// Seconds: what a push, a handshake or a disk takes, up to the deadlines.
 const DURATIONS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -76,6 +77,10 @@ families! {
         "SSH connections to targets: `connected`, or why not";
     upstream_connect_duration: Durations<Outcome> = Durations::new_with_constructor(durations),
         in_unit("upstream_connect_duration", Unit::Seconds), "From dialling a target to being let in, or giving up";
+    connect_failures: Family<OfClass, Counter> = Family::default(), plain("connect_failures"),
+        "Connections to targets that did not come about, by the class of the failure";
+    diagnoses: Family<Outcome, Counter> = Family::default(), plain("diagnoses"),
+        "Diagnoses of targets: `cause` where one was named, `sound`, or `unclear`";
     host_keys: Family<Vouched, Counter> = Family::default(), plain("upstream_host_keys"),
         "Host keys of targets that were accepted, by what vouched for them";
     sessions: Family<ByWay, Counter> = Family::default(), plain("sessions"), "Sessions that started";
@@ -161,6 +166,12 @@ impl Default for Counters {
         }
         add(&new.key_pushes, Outcome { result: "pushed" }, 0);
         add(&new.upstream_connects, Outcome { result: "connected" }, 0);
+        for class in FailureClass::ALL {
+            add(&new.connect_failures, OfClass { class: class.label() }, 0);
+        }
+        for result in ["cause", "sound", "unclear"] {
+            add(&new.diagnoses, Outcome { result }, 0);
+        }
         for &event in Event::NAMES {
             add(&new.audit_lines, OfEvent { event }, 0);
         }

@@ -3,9 +3,9 @@
 use super::counters::{Counters, add, one, took};
 use super::labels::{
     AUTHENTICATION_FAILURES, ActionEnd, ByWay, CHANNEL_REFUSALS, Decided, FileDone, FileMoved, ForAction,
-    HowEnded, METHODS, Mode, Moved, OTHER, PUSH_FAILURES, Proof, Reason, Recorded, Result as Outcome,
-    SessionEnd, UPSTREAM_FAILURES, Vouched, What, closed, early_refusal, file_protocol, outcome, record_mode,
-    refusal, unresolved, vouched_by, way,
+    HowEnded, METHODS, Mode, Moved, OTHER, OfClass, PUSH_FAILURES, Proof, Reason, Recorded,
+    Result as Outcome, SessionEnd, UPSTREAM_FAILURES, Vouched, What, closed, early_refusal, file_protocol,
+    outcome, record_mode, refusal, unresolved, vouched_by, way,
 };
 use super::open::Open;
 use crate::audit::{Entry, Event, FileFacts, Way};
@@ -50,8 +50,11 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
         Event::AuthenticationSucceeded { proof, .. } => {
             one(&counters.authentications, Proof { method: proof.method, result: "succeeded" });
         }
-        Event::TargetNotResolved { reason, .. } => {
+        Event::TargetNotResolved { reason, class, .. } => {
             one(&counters.targets_not_resolved, Reason { reason: unresolved(*reason) });
+            if let Some(class) = class {
+                one(&counters.connect_failures, OfClass { class: class.label() });
+            }
         }
         Event::Decision { outcome: decided, action, reason, .. } => {
             let action = action.action.name();
@@ -64,6 +67,9 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
         | Event::KeyPushFailed { .. }
         | Event::UpstreamConnected { .. }
         | Event::UpstreamFailed { .. } => upstream(counters, &entry.event),
+        Event::Diagnosed { cause, broken, unknown, .. } => {
+            one(&counters.diagnoses, Outcome { result: diagnosed(cause.is_some(), *broken, *unknown) });
+        }
         Event::SessionStarted { way: by, .. } => one(&counters.sessions, ByWay { way: way(Some(*by)) }),
         Event::ChannelStarted { action, .. } | Event::ForwardStarted { action, .. } => {
             one(&counters.channels, ForAction { action: action.action.name() });
@@ -102,6 +108,15 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
     }
 }
 
+/// What came of a diagnosis.
+fn diagnosed(has_cause: bool, broken: usize, unknown: usize) -> &'static str {
+    match (has_cause, broken, unknown) {
+        (true, _, _) => "cause",
+        (false, 0, 0) => "sound",
+        (false, _, _) => "unclear",
+    }
+}
+
 fn file_operation(counters: &Counters, file: &FileFacts) {
     let (protocol, operation) = (file_protocol(file.protocol), file.operation.label());
     one(&counters.file_operations, FileDone { protocol, operation, result: file.result });
@@ -124,7 +139,8 @@ fn upstream(counters: &Counters, event: &Event) {
         took(&counters.upstream_connect_duration, Outcome { result: "connected" }, *duration);
         one(&counters.host_keys, Vouched { vouched_by: vouched_by(*by) });
     }
-    if let Event::UpstreamFailed { reason, duration, .. } = event {
+    if let Event::UpstreamFailed { class, reason, duration, .. } = event {
+        one(&counters.connect_failures, OfClass { class: class.label() });
         let result = closed(reason, &[UPSTREAM_FAILURES, PUSH_FAILURES]);
         one(&counters.upstream_connects, Outcome { result });
         took(&counters.upstream_connect_duration, Outcome { result: "failed" }, *duration);

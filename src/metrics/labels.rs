@@ -50,6 +50,8 @@ label_sets! {
     What { what }
     /// How reading it again went.
     WhatResult { what, result }
+    /// Which class of failure.
+    OfClass { class }
     /// Which event.
     OfEvent { event }
     /// What was done with a file.
@@ -120,14 +122,18 @@ pub(super) const UPSTREAM_FAILURES: &[&str] = &[
     "connection-refused",
     "connect-timeout",
     "unreachable",
-    "handshake-timeout",
+    "silent",
+    "no-banner",
     "not-ssh",
+    "turned-away",
+    "handshake-timeout",
     "no-common-algorithm",
     "ssh-failed",
     "host-key-changed",
     "host-key-unknown",
     "pins-unavailable",
     "login-rejected",
+    "login-closed",
     "login-timeout",
 ];
 

@@ -69,6 +69,11 @@ fn entries_become_counts() {
         "drawbridge_kill_orders_total 1",
         "drawbridge_heads_total 1",
         "drawbridge_store_outages_total 1",
+        "drawbridge_connect_failures_total{class=\"host-key-changed\"} 1",
+        "drawbridge_connect_failures_total{class=\"instance-not-running\"} 1",
+        "drawbridge_connect_failures_total{class=\"connect-timeout\"} 0",
+        "drawbridge_diagnoses_total{result=\"cause\"} 1",
+        "drawbridge_diagnoses_total{result=\"sound\"} 1",
         "drawbridge_recording_failures_total{mode=\"required\"} 1",
         "drawbridge_interrupted_total{what=\"session\"} 1",
     ] {
@@ -147,6 +152,7 @@ fn hostile() -> Vec<Entry> {
             Event::TargetRequested { typed: text(n), way: crate::audit::Way::Direct },
             Event::UpstreamFailed {
                 target_address: ([10, 0, 0, 1], 22).into(),
+                class: crate::domain::FailureClass::ConnectTimeout,
                 reason: text(n),
                 detail: text(n),
                 host_key_fingerprint: None,

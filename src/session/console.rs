@@ -13,7 +13,7 @@ use super::story::Story;
 use super::visit::{Errand, Visit};
 use super::{Services, addressing, choice, menu, program, resolve, sentences};
 use crate::audit::{CommandLine, Event, Text, Way};
-use crate::console::{self, Answer, Desk, Size, Verdict};
+use crate::console::{self, Answer, Clinic, Desk, Probe, Size, Verdict};
 use crate::domain::{Action, Identity};
 use crate::ssh::{Channel, Closed, Opener, STDERR};
 
@@ -126,6 +126,12 @@ impl Reception<'_> {
             address: services.address.clone().unwrap_or_else(|| self.guest.peer.listener.into()),
             host_ca: services.host_ca.public_line(),
             archive: services.archive.clone(),
+            clinic: Some(Clinic {
+                surveyor: Arc::clone(&services.surveyor),
+                probe: Probe::With(services.connector.clone()),
+                patience: services.diagnosis_patience,
+                ledger: Arc::new(self.story.clone()),
+            }),
         };
         desk.answer(command).await
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Services;
+use super::cause::NotOpened;
 use super::entrance::Guest;
 use super::forward::{self, Features, Listeners};
 use super::limits::Tightening;
@@ -71,20 +72,21 @@ struct Tally {
 }
 
 impl Live {
-    /// Opens a session: pushes a key, connects, and puts each on record. The error is a sentence.
+    /// Opens a session: pushes a key, connects, and puts each on record.
     pub(super) async fn open(
         services: &Arc<Services>,
         errand: &Errand,
         session: SessionId,
         permit: &Permit,
-    ) -> Result<Arc<Self>, String> {
+    ) -> Result<Arc<Self>, NotOpened> {
         let story = errand.story.of_session(session);
         let attempt = services.connector.connect(permit).await;
-        let unavailable = |_: Unrecorded| sentences::AUDIT_UNAVAILABLE.to_owned();
+        let unavailable = |_: Unrecorded| NotOpened::because(sentences::AUDIT_UNAVAILABLE);
         narrate(&story, &attempt).await.map_err(unavailable)?;
         let upstream = attempt.result.map_err(|error| {
             tracing::warn!(session = %session, target = %permit.target().id, reason = error.label(), %error, "a target could not be reached");
-            error.sentence(permit.target(), permit.login().as_str())
+            let sentence = error.sentence(permit.target(), permit.login().as_str());
+            NotOpened::failed(sentence, error.class(), session)
         })?;
         let identity = permit.identity();
         let started = Event::SessionStarted {
@@ -322,6 +324,7 @@ async fn narrate(story: &Story, attempt: &Attempt) -> Result<(), Unrecorded> {
             let (shown, pinned) = error.host_keys();
             Event::UpstreamFailed {
                 target_address: attempt.address,
+                class: error.class(),
                 reason: Text::from(error.label()),
                 detail: Text::from(error.to_string()),
                 host_key_fingerprint: shown.cloned(),

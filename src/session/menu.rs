@@ -153,7 +153,8 @@ impl Host<'_> {
             Ok(Some(sentences::SHUTTING_DOWN)) => return Some(Parting::Because(sentences::SHUTTING_DOWN)),
             Ok(Some(sentence)) => self.menu.say(sentence),
             Ok(None) => {}
-            Err(sentence) => self.menu.say(sentence),
+            // A notice is one paragraph.
+            Err(told) => self.menu.say(told.replace('\n', " ")),
         }
         None
     }

@@ -13,6 +13,7 @@
 //! What is not here: how bytes move (`relay`), what SSH looks like (`ssh`), who decides (`policy`).
 
 mod addressing;
+mod cause;
 mod choice;
 mod client;
 mod console;

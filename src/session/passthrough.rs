@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cause::Case;
 use super::entrance::{self, Guest};
 use super::limits::Tightening;
 use super::live::push_event;
@@ -125,13 +126,21 @@ async fn prepare(
     let stream = tunnel.result.map_err(|error| {
         let session = story.session.map(tracing::field::display);
         tracing::warn!(session, target = %permit.target().id, reason = error.label(), %error, "a target could not be reached");
-        if matches!(&error, UpstreamError::Push(push) if push.kind == InjectErrorKind::InvalidRequest) {
+        let sentence = if matches!(&error, UpstreamError::Push(push) if push.kind == InjectErrorKind::InvalidRequest) {
             sentences::push_not_accepted(permit.login())
         } else {
             error.sentence(permit.target(), permit.login().as_str())
+        };
+        (sentence, error.class())
+    });
+    match stream {
+        Ok(stream) => Ok((permit, stream)),
+        Err((sentence, class)) => {
+            let case =
+                Case { services, story, guest: wanted.guest, target: wanted.target, login: &wanted.login };
+            Err(case.told(sentence, class).await)
         }
-    })?;
-    Ok((permit, stream))
+    }
 }
 
 async fn decide(
@@ -163,6 +172,7 @@ async fn narrate(story: &Story, tunnel: &Tunnel) -> Result<(), Unrecorded> {
     let Err(error) = &tunnel.result else { return Ok(()) };
     let failed = Event::UpstreamFailed {
         target_address: tunnel.address,
+        class: error.class(),
         reason: Text::from(error.label()),
         detail: Text::from(error.to_string()),
         host_key_fingerprint: None,

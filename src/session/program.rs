@@ -13,7 +13,7 @@ use super::recorded::Recorded;
 use super::roster::Notice;
 use super::standing::Role;
 use super::visit::Visit;
-use super::{Services, sentences};
+use super::{Services, cause, sentences};
 use crate::audit::{Event, ExitFacts};
 use crate::domain::Ending;
 use crate::relay::{self, Hold, Loan, Outcome};
@@ -89,7 +89,10 @@ async fn start(
     hold: Hold<'_>,
 ) -> Result<Outcome, String> {
     let permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
-    let live = visit.session(&permit).await?;
+    let live = match visit.session(&permit).await {
+        Ok(live) => live,
+        Err(not_opened) => return Err(cause::told(visit, not_opened).await),
+    };
     let _present = live.channels.token();
     let claim = live.claim(&permit, Role::Work);
     let beside = forward::pass_on_features(visit, &live, prelude.wishes.iter()).await;

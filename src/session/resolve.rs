@@ -10,7 +10,7 @@ use super::sentences;
 use super::story::Story;
 use crate::audit::{Event, Text, Unresolved, Way};
 use crate::console::{self, Found};
-use crate::domain::{Action, Identity, Login, Target};
+use crate::domain::{Action, FailureClass, Identity, Login, Target};
 use crate::policy::Question;
 use crate::target::default_login;
 
@@ -70,12 +70,17 @@ pub(super) async fn look_for(
 
 /// The events that say why what was typed leads nowhere; none where it leads somewhere.
 fn on_record(services: &Services, identity: &Arc<Identity>, typed: &str, found: &Found) -> Vec<Event> {
-    let event = |reason, detail: &str| {
-        vec![Event::TargetNotResolved { typed: Text::from(typed), reason, detail: Text::from(detail) }]
+    let failure = |reason, class, detail: &str| {
+        vec![Event::TargetNotResolved { typed: Text::from(typed), reason, class, detail: Text::from(detail) }]
     };
+    let event = |reason, detail: &str| failure(reason, None, detail);
     match found {
         Found::Target(target) if target.state == "running" => Vec::new(),
-        Found::Target(target) => event(Unresolved::Unavailable, &format!("the instance is {}", target.state)),
+        Found::Target(target) => failure(
+            Unresolved::Unavailable,
+            Some(class_of_state(&target.state)),
+            &format!("the instance is {}", target.state),
+        ),
         Found::NotTheirs(targets) => {
             targets.iter().filter_map(|target| refusal(services, identity, target)).collect()
         }
@@ -85,6 +90,15 @@ fn on_record(services: &Services, identity: &Arc<Identity>, typed: &str, found: 
         Found::Unknown => event(Unresolved::Unknown, "no instance is called that"),
         Found::Malformed(error) => event(Unresolved::Malformed, &error.to_string()),
         Found::Unavailable => event(Unresolved::Unavailable, "the inventory could not answer"),
+    }
+}
+
+/// What the state of an instance that does not run is for a failure.
+fn class_of_state(state: &str) -> FailureClass {
+    match state {
+        "pending" => FailureClass::InstanceUnavailable,
+        "terminated" => FailureClass::InstanceGone,
+        _stopped_or_about_to_be => FailureClass::InstanceNotRunning,
     }
 }
 

@@ -89,6 +89,9 @@ pub(super) fn not_running(target: &Target) -> String {
     match target.state.as_str() {
         "pending" => format!("{name} is still starting; please try again in a minute."),
         "stopping" => format!("{name} is being stopped; start it again once it has stopped."),
+        "shutting-down" | "terminated" => {
+            format!("{name} is {}; look for the instance that took its place.", target.state)
+        }
         state => format!("{name} is {state}; start it and try again."),
     }
 }

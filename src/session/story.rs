@@ -1,9 +1,12 @@
 //! Writes one connection's events, with its ids.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Services;
 use crate::audit::{AuditError, Entry, Event};
+use crate::console::Ledger;
 use crate::domain::{ConnectionId, SessionId};
 
 /// The audit line could not be written; whatever it was about must not happen.
@@ -42,6 +45,12 @@ impl Story {
     /// Records what has happened. Nothing waits for the disk; a later [`Self::record`] does.
     pub(super) async fn tell(&self, event: Event) -> Result<(), Unrecorded> {
         self.services.log.post(self.entry(event)).await.map(drop).map_err(|error| complain(&error))
+    }
+}
+
+impl Ledger for Story {
+    fn record<'a>(&'a self, event: Event) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(async move { Self::record(self, event).await.is_ok() })
     }
 }
 

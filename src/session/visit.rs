@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cause::NotOpened;
 use super::client::GOODBYE;
 use super::entrance::{self, Guest};
 use super::live::Live;
@@ -67,10 +68,10 @@ impl Visit {
         self.errand.story.of_session(self.session.lock().await.id)
     }
 
-    /// The session, opened if need be. The error is a sentence for the user.
+    /// The session, opened if need be.
     ///
     /// Whoever comes while it is being opened waits for it: one push serves them all.
-    pub(super) async fn session(&self, permit: &Permit) -> Result<Arc<Live>, String> {
+    pub(super) async fn session(&self, permit: &Permit) -> Result<Arc<Live>, NotOpened> {
         let mut held = self.session.lock().await;
         match &held.live {
             Some(live) if !live.upstream.connection.is_closed() && !live.channels.is_closed() => {
@@ -84,7 +85,7 @@ impl Visit {
             None => {}
         }
         if self.services.log.in_store().await.is_err() {
-            return Err(sentences::STORE_UNAVAILABLE.to_owned());
+            return Err(NotOpened::because(sentences::STORE_UNAVAILABLE));
         }
         let over = self.over.child_token();
         match Live::open(&self.services, &self.errand, held.id, permit).await {
@@ -99,9 +100,9 @@ impl Visit {
                 held.live = Some(Arc::clone(&live));
                 Ok(live)
             }
-            Err(sentence) => {
+            Err(not_opened) => {
                 held.id = SessionId::fresh();
-                Err(sentence)
+                Err(not_opened)
             }
         }
     }

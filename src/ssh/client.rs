@@ -1,6 +1,7 @@
 //! The client's end: from a stream to a target's sshd to an open connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use super::connection::{Connection, Limits, Shared, Stage};
 use super::driver::{Stream, drive};
 use super::error::Closed;
 use super::offer::Lists;
-use super::transport::{Negotiated, RekeyPolicy, Setup, Transport};
+use super::transport::{Heard, Negotiated, RekeyPolicy, Setup, Transport};
 
 /// How we present ourselves to targets.
 #[derive(Debug, Clone, Default)]
@@ -37,11 +38,47 @@ pub struct Unverified {
     connection: Connection,
 }
 
+/// Keys were not exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoExchange {
+    /// What the server had said by then.
+    pub heard: Heard,
+    /// How the connection ended; nothing where it was the time that was over.
+    pub closed: Option<Closed>,
+}
+
 /// Exchanges keys with a server. Bound it with a deadline: a server that stalls stalls this.
 ///
 /// # Errors
 /// When the server leaves, is not SSH, or has nothing in common with us.
 pub async fn connect<S: Stream>(stream: S, config: &ClientConfig) -> Result<Unverified, Closed> {
+    let connection = begin(stream, config)?;
+    connection.shared.wait_for(|inner| inner.past_exchange().then_some(())).await?;
+    Ok(Unverified { connection })
+}
+
+/// As [`connect`], within so much time; tells what the server said where that was not enough.
+///
+/// # Errors
+/// When the server leaves, is not SSH, has nothing in common with us, or is not done in time.
+pub async fn connect_within<S: Stream>(
+    stream: S,
+    config: &ClientConfig,
+    patience: Duration,
+) -> Result<Unverified, NoExchange> {
+    let connection =
+        begin(stream, config).map_err(|closed| NoExchange { heard: Heard::Nothing, closed: Some(closed) })?;
+    let exchange = connection.shared.wait_for(|inner| inner.past_exchange().then_some(()));
+    let closed = match tokio::time::timeout(patience, exchange).await {
+        Ok(Ok(())) => return Ok(Unverified { connection }),
+        Ok(Err(closed)) => Some(closed),
+        Err(_too_slow) => None,
+    };
+    let heard = connection.shared.lock().transport.heard();
+    Err(NoExchange { heard, closed })
+}
+
+fn begin<S: Stream>(stream: S, config: &ClientConfig) -> Result<Connection, Closed> {
     let transport = Transport::new(Setup {
         role: Role::Client,
         ident: super::server::IDENT.to_owned(),
@@ -52,9 +89,7 @@ pub async fn connect<S: Stream>(stream: S, config: &ClientConfig) -> Result<Unve
     .map_err(|reason| Closed(Arc::new(reason)))?;
     let shared = Shared::new(transport, config.limits);
     tokio::spawn(drive(Arc::clone(&shared), stream));
-    let connection = Connection { shared };
-    connection.shared.wait_for(|inner| inner.past_exchange().then_some(())).await?;
-    Ok(Unverified { connection })
+    Ok(Connection { shared })
 }
 
 impl Unverified {

@@ -48,7 +48,7 @@ mod tests;
 pub use algorithms::Role;
 pub use auth::{AuthAttempt, AuthRequest, ClientAuthError, Proof, Signer, USER_NAME_MAX};
 pub use channel::{Channel, ChannelEvent, ChannelRequest, OpenRefused, STDERR};
-pub use client::{ClientConfig, Unverified, connect};
+pub use client::{ClientConfig, NoExchange, Unverified, connect, connect_within};
 pub use connection::{
     ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Limits, OpenError, Opener,
     RefusalCode,
@@ -60,4 +60,4 @@ pub use hostkeys::{HostKey, HostKeyError};
 pub use offer::{NotAddable, Offer};
 pub use server::{ServerConfig, Unauthenticated, accept};
 pub use stream::ChannelStream;
-pub use transport::{HostCertificate, Negotiated, RekeyPolicy, ServerIdentity};
+pub use transport::{Heard, HostCertificate, Negotiated, RekeyPolicy, ServerIdentity};

@@ -146,12 +146,25 @@ const IDENT_MAX: usize = 255;
 /// RFC 4253 §4.2 lets a server send lines before its identification.
 const PREAMBLE_MAX: usize = 8 * 1024;
 
+/// What a peer has said of itself before keys were exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Not a byte.
+    Nothing,
+    /// Something, and no identification line of SSH 2.0 in it: its first line, shortened.
+    Other(String),
+    /// Its identification line (RFC 4253 §4.2).
+    Identification,
+}
+
 pub(super) struct Transport {
     pub(super) role: Role,
     pub(super) reader: PacketReader,
     pub(super) writer: PacketWriter,
     our_ident: String,
     peer_ident: Option<String>,
+    /// The first line that the peer said, whatever it is; shortened.
+    first_line: Option<String>,
     preamble: usize,
     identity: Option<ServerIdentity>,
     offer: Lists,
@@ -195,6 +208,7 @@ impl Transport {
             writer: PacketWriter::new(),
             our_ident: setup.ident,
             peer_ident: None,
+            first_line: None,
             preamble: 0,
             identity: setup.identity,
             offer: setup.offer,
@@ -234,6 +248,16 @@ impl Transport {
 
     pub(super) fn peer_ident(&self) -> Option<&str> {
         self.peer_ident.as_deref()
+    }
+
+    /// What the peer has said of itself so far.
+    pub(super) fn heard(&self) -> Heard {
+        match (&self.peer_ident, &self.first_line) {
+            (Some(_), _) => Heard::Identification,
+            (None, Some(line)) => Heard::Other(line.clone()),
+            (None, None) if self.reader.buffer.is_empty() => Heard::Nothing,
+            (None, None) => Heard::Other(printable(&self.reader.buffer)),
+        }
     }
 
     pub(super) fn peer_host_key(&self) -> Option<&Bytes> {
@@ -330,6 +354,7 @@ impl Transport {
             let line = buffer.split_to(end + 1);
             let line = line.strip_suffix(b"\n").unwrap_or(&line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
+            self.first_line.get_or_insert_with(|| printable(line));
             if line.starts_with(b"SSH-") {
                 let text = std::str::from_utf8(line).map_err(|_| CloseReason::NotSsh)?;
                 if !(text.starts_with("SSH-2.0-") || text.starts_with("SSH-1.99-")) {
@@ -574,13 +599,17 @@ fn ext_info() -> Vec<u8> {
     out
 }
 
+/// What a peer says, shortened and without control characters.
+fn printable(said: &[u8]) -> String {
+    String::from_utf8_lossy(said).chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 fn read_disconnect(payload: &[u8]) -> CloseReason {
     let mut fields = Reader::new(payload);
     let read = |fields: &mut Reader<'_>| -> Result<(u32, String), ProtocolError> {
         fields.u8()?;
         let code = fields.u32()?;
-        let text = String::from_utf8_lossy(fields.string()?);
-        Ok((code, text.chars().filter(|c| !c.is_control()).take(200).collect()))
+        Ok((code, printable(fields.string()?)))
     };
     let (code, text) = read(&mut fields).unwrap_or_default();
     CloseReason::PeerDisconnected { code, text }

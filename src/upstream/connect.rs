@@ -174,26 +174,44 @@ impl Connector {
         address: SocketAddr,
         known_host_key: Option<String>,
     ) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
-        let settings = &self.settings;
-        let config = ClientConfig {
-            known_host_key,
-            host_certificates: self.chain.asks_for_certificates(),
-            legacy: settings.legacy_targets.contains(&target.id),
-            limits: Limits {
-                channels_max: TARGET_CHANNELS_MAX,
-                keepalive_interval: settings.keepalive_interval,
-                keepalive_max: settings.keepalive_max,
-            },
-            ..ClientConfig::default()
-        };
-        async move {
-            let stream = dial_tcp(address, settings).await?;
-            match timeout(settings.handshake_timeout, ssh::connect(stream, &config)).await {
-                Ok(Ok(unverified)) => Ok(unverified),
-                Ok(Err(closed)) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
-                Err(_) => Err(UpstreamError::HandshakeTimeout(settings.handshake_timeout)),
-            }
-        }
+        let host_keys = HostKeys { known_host_key, host_certificates: self.chain.asks_for_certificates() };
+        dial(target, address, &self.settings, host_keys)
+    }
+}
+
+/// Which host keys a target is asked for.
+#[derive(Debug, Default)]
+pub(super) struct HostKeys {
+    /// The type that is asked for before others.
+    known_host_key: Option<String>,
+    /// Whether certificates are.
+    host_certificates: bool,
+}
+
+/// The TCP connection and the key exchange on it.
+pub(super) fn dial<'a>(
+    target: &Target,
+    address: SocketAddr,
+    settings: &'a Settings,
+    host_keys: HostKeys,
+) -> impl Future<Output = Result<Unverified, UpstreamError>> + use<'a> {
+    let HostKeys { known_host_key, host_certificates } = host_keys;
+    let config = ClientConfig {
+        known_host_key,
+        host_certificates,
+        legacy: settings.legacy_targets.contains(&target.id),
+        limits: Limits {
+            channels_max: TARGET_CHANNELS_MAX,
+            keepalive_interval: settings.keepalive_interval,
+            keepalive_max: settings.keepalive_max,
+        },
+        ..ClientConfig::default()
+    };
+    async move {
+        let stream = dial_tcp(address, settings).await?;
+        let patience = settings.handshake_timeout;
+        let exchanged = ssh::connect_within(stream, &config, patience).await;
+        exchanged.map_err(|failed| UpstreamError::of_exchange(failed, patience))
     }
 }
 
@@ -249,7 +267,9 @@ async fn log_in(
             Err(UpstreamError::LoginRejected { offers: offers.join(", ") })
         }
         // sshd cuts a login it will not have (MaxAuthTries 1, AllowUsers) as readily as it refuses it.
-        Ok(Err(ClientAuthError::Closed(closed))) => Err(UpstreamError::Ssh(closed.0.as_ref().clone())),
+        Ok(Err(ClientAuthError::Closed(closed))) => {
+            Err(UpstreamError::LoginClosed(closed.0.as_ref().clone()))
+        }
         Err(_) => Err(UpstreamError::LoginTimeout(patience)),
     }
 }

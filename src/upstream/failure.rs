@@ -3,10 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use crate::credential::InjectError;
-use crate::domain::{Fingerprint, Target};
-use crate::ssh::CloseReason;
+use crate::credential::{InjectError, InjectErrorKind};
+use crate::domain::{FailureClass, Fingerprint, Target};
+use crate::ssh::{CloseReason, Heard, NoExchange};
 use crate::vouch::{Contradicts, PinError, Unvouched};
+
+/// What sshd says, in place of its identification, to connections that it will not have: too many at a time
+/// (`MaxStartups`), or from an address that it has penalised (`PerSourcePenalties`, OpenSSH 9.8).
+const TURNED_AWAY: [&str; 2] = ["Exceeded MaxStartups", "Not allowed at this time"];
 
 /// A target could not be reached, is not the one we know, or did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +30,25 @@ pub enum UpstreamError {
     /// No way there.
     #[error("the TCP connection failed: {0}")]
     Unreachable(io::ErrorKind),
-    /// It takes connections and does not speak SSH in time.
+    /// It takes connections and says nothing.
+    #[error("no SSH identification within {0:?}")]
+    Silent(Duration),
+    /// It takes connections and closes them without a word.
+    #[error("the connection was closed before an SSH identification: {0}")]
+    NoBanner(CloseReason),
+    /// It says something else than SSH.
+    #[error("what answers does not speak SSH; it says \"{said}\"")]
+    NotSsh {
+        /// Its first line, shortened.
+        said: String,
+    },
+    /// An sshd that has too many connections, or none to spare for us.
+    #[error("sshd turned the connection away: \"{said}\"")]
+    TurnedAway {
+        /// What it said.
+        said: String,
+    },
+    /// It speaks SSH and does not complete a key exchange in time.
     #[error("no SSH key exchange within {0:?}")]
     HandshakeTimeout(Duration),
     /// The SSH connection ended while it was set up.
@@ -59,12 +81,50 @@ pub enum UpstreamError {
         /// What else it would take.
         offers: String,
     },
+    /// The push was confirmed, and the target closed the connection at the login.
+    #[error("the target ended the connection at the login: {0}")]
+    LoginClosed(CloseReason),
     /// No answer to the login.
     #[error("no answer to the login within {0:?}")]
     LoginTimeout(Duration),
 }
 
 impl UpstreamError {
+    /// Keys were not exchanged with a target that took the TCP connection.
+    pub(super) fn of_exchange(failed: NoExchange, patience: Duration) -> Self {
+        let reason = failed.closed.map(|closed| closed.0.as_ref().clone());
+        match (failed.heard, reason) {
+            (Heard::Nothing, None) => Self::Silent(patience),
+            (Heard::Nothing, Some(reason)) => Self::NoBanner(reason),
+            (Heard::Other(said), _) if TURNED_AWAY.contains(&said.trim_end()) => Self::TurnedAway { said },
+            (Heard::Other(said), _) => Self::NotSsh { said },
+            (Heard::Identification, None) => Self::HandshakeTimeout(patience),
+            (Heard::Identification, Some(reason)) => Self::Ssh(reason),
+        }
+    }
+
+    /// What kind of failure it is, for people, metrics and the diagnosis; [`Self::label`] is finer.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Push(error) => class_of_push(error.kind),
+            Self::Key | Self::Pins(_) => FailureClass::OwnFault,
+            Self::ConnectionRefused => FailureClass::ConnectionRefused,
+            Self::ConnectTimeout(_) => FailureClass::ConnectTimeout,
+            Self::Unreachable(_) => FailureClass::Unreachable,
+            Self::Silent(_) | Self::NoBanner(_) => FailureClass::NoBanner,
+            Self::NotSsh { .. } | Self::Ssh(CloseReason::NotSsh) => FailureClass::NotSsh,
+            Self::Ssh(CloseReason::NoCommonAlgorithm { .. }) => FailureClass::NoCommonAlgorithm,
+            Self::TurnedAway { .. } | Self::HandshakeTimeout(_) | Self::Ssh(_) => {
+                FailureClass::HandshakeFailed
+            }
+            Self::HostKeyChanged { .. } => FailureClass::HostKeyChanged,
+            Self::HostKeyUnknown { .. } => FailureClass::HostKeyUnknown,
+            Self::LoginRejected { .. } | Self::LoginClosed(_) => FailureClass::LoginRejected,
+            Self::LoginTimeout(_) => FailureClass::LoginTimeout,
+        }
+    }
+
     /// The label in metrics and audit.
     #[must_use]
     pub fn label(&self) -> &'static str {
@@ -74,14 +134,18 @@ impl UpstreamError {
             Self::ConnectionRefused => "connection-refused",
             Self::ConnectTimeout(_) => "connect-timeout",
             Self::Unreachable(_) => "unreachable",
+            Self::Silent(_) => "silent",
+            Self::NoBanner(_) => "no-banner",
+            Self::NotSsh { .. } | Self::Ssh(CloseReason::NotSsh) => "not-ssh",
+            Self::TurnedAway { .. } => "turned-away",
             Self::HandshakeTimeout(_) => "handshake-timeout",
-            Self::Ssh(CloseReason::NotSsh) => "not-ssh",
             Self::Ssh(CloseReason::NoCommonAlgorithm { .. }) => "no-common-algorithm",
             Self::Ssh(_) => "ssh-failed",
             Self::HostKeyChanged { .. } => "host-key-changed",
             Self::HostKeyUnknown { .. } => "host-key-unknown",
             Self::Pins(_) => "pins-unavailable",
             Self::LoginRejected { .. } => "login-rejected",
+            Self::LoginClosed(_) => "login-closed",
             Self::LoginTimeout(_) => "login-timeout",
         }
     }
@@ -118,10 +182,22 @@ impl UpstreamError {
             Self::Unreachable(_) => format!(
                 "drawbridge has no network route to {name}; check the route tables and the VPC peering between the two."
             ),
-            Self::HandshakeTimeout(_) => format!(
-                "{name} accepted the connection on port {port} but did not complete an SSH key exchange; check that sshd is healthy there."
+            Self::Silent(_) => format!(
+                "{name} takes connections on port {port} and then says nothing; check that sshd is healthy there, and that \
+                 the machine is not out of memory."
             ),
-            Self::Ssh(CloseReason::NotSsh) => {
+            Self::NoBanner(_) => format!(
+                "{name} takes connections on port {port} and closes them without a word; check the sshd log there, and \
+                 which addresses it lets in."
+            ),
+            Self::TurnedAway { .. } => format!(
+                "sshd on {name} is turning drawbridge away: too many connections, or a penalty; wait a minute, and see \
+                 MaxStartups and PerSourcePenaltyExemptList in its sshd_config."
+            ),
+            Self::HandshakeTimeout(_) => format!(
+                "{name} speaks SSH on port {port} but did not complete a key exchange; check that sshd is healthy there."
+            ),
+            Self::NotSsh { .. } | Self::Ssh(CloseReason::NotSsh) => {
                 format!("what answers on port {port} of {name} does not speak SSH; check which service listens there.")
             }
             Self::Ssh(CloseReason::NoCommonAlgorithm { kind, legacy: true, .. }) => format!(
@@ -132,7 +208,15 @@ impl UpstreamError {
             Self::Ssh(CloseReason::NoCommonAlgorithm { kind, .. }) => format!(
                 "{name} and drawbridge have no {kind} in common; update the SSH server on {name}."
             ),
-            Self::Ssh(_) | Self::LoginTimeout(_) => format!(
+            Self::LoginClosed(_) => format!(
+                "{name} closed the connection when \"{login}\" logged in, although the key was pushed; check AllowUsers and \
+                 LoginGraceTime in its sshd_config, and the sshd log there."
+            ),
+            Self::LoginTimeout(_) => format!(
+                "{name} has not answered the login of \"{login}\" in time, although the key was pushed; check that its \
+                 AuthorizedKeysCommand (the EC2 Instance Connect agent) is not stuck."
+            ),
+            Self::Ssh(_) => format!(
                 "{name} broke off the SSH connection while it was set up; check the sshd log there and try again."
             ),
             Self::HostKeyChanged { pinned, shown, by } => changed(name, target, pinned, shown, by),
@@ -142,6 +226,24 @@ impl UpstreamError {
                  and that the EC2 Instance Connect agent is installed."
             ),
         }
+    }
+}
+
+fn class_of_push(kind: InjectErrorKind) -> FailureClass {
+    match kind {
+        InjectErrorKind::Denied => FailureClass::PushDenied,
+        InjectErrorKind::NoCredentials => FailureClass::PushNoCredentials,
+        InjectErrorKind::InvalidRequest => FailureClass::PushInvalid,
+        InjectErrorKind::NotFound => FailureClass::InstanceGone,
+        InjectErrorKind::NotRunning => FailureClass::InstanceNotRunning,
+        InjectErrorKind::TargetUnavailable => FailureClass::InstanceUnavailable,
+        InjectErrorKind::Throttled | InjectErrorKind::Busy => FailureClass::PushThrottled,
+        InjectErrorKind::ServiceFailing
+        | InjectErrorKind::Timeout
+        | InjectErrorKind::Unreachable
+        | InjectErrorKind::BadAnswer => FailureClass::PushFailed,
+        // Only the operator can change that.
+        InjectErrorKind::NotConfigured => FailureClass::OwnFault,
     }
 }
 
@@ -201,3 +303,6 @@ fn unvouched(name: &str, shown: &Fingerprint, why: &Unvouched) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 mod connect;
 mod failure;
 mod host_key;
+mod probe;
 mod tunnel;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::vouch::{Chain, ConsoleReader, NoConsoles, PinBoard};
 
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
+pub use probe::probe_for_operator;
 pub use tunnel::Tunnel;
 
 /// How targets are reached.

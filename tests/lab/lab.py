@@ -88,6 +88,7 @@ class Lab:
             readable.chmod(0o755)
         self.running: dict[int, subprocess.Popen] = {}
         self.networks: list[str] = []
+        self.sockets: list[socket.socket] = []
         self.aws = aws_lab.AwsLab(folder / "keys")
 
     # ── what a request may ask ────────────────────────────────────────────────
@@ -126,8 +127,11 @@ class Lab:
         kill([*descendants(pid), pid], signal.SIGKILL)
         return child.wait()
 
-    def sshd(self, instance: str, ip: str, port: int, extra: str = "", certified: dict | None = None) -> dict:
-        """A real sshd as one instance, which lets in what was pushed to that instance; its host key may be certified."""
+    def sshd(
+        self, instance: str, ip: str, port: int, extra: str = "", ahead: int = 0, certified: dict | None = None
+    ) -> dict:
+        """A real sshd as one instance, which lets in what was pushed to that instance, by a clock so many seconds ahead;
+        its host key may be certified."""
         base = self.folder / f"sshd-{instance}"
         base.mkdir(exist_ok=True)  # an instance that comes back has another host key
         host_key = base / "host_key"
@@ -138,7 +142,7 @@ class Lab:
                             str(host_key.with_suffix(".pub"))], check=True)
             extra += f"\nHostCertificate {base}/host_key-cert.pub"
         calls = self.folder / "calls" / instance
-        agent = f"/bin/sh {HERE}/authorized_keys_command.sh {self.folder}/keys {calls} {instance} %u %f"
+        agent = f"/bin/sh {HERE}/authorized_keys_command.sh {self.folder}/keys {calls} {instance} %u %f {ahead}"
         (base / "sshd_config").write_text("\n".join([
             extra,  # first: sshd takes the first value it finds
             f"ListenAddress {ip}:{port}",
@@ -153,7 +157,7 @@ class Lab:
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
             f"AllowUsers {self.login}",
-            "MaxStartups 1000",
+            *([] if "MaxStartups" in extra else ["MaxStartups 1000"]),  # of this one, sshd takes the last value
             "MaxSessions 1000",
             "AcceptEnv DB_*",
             "PrintMotd no",
@@ -168,6 +172,22 @@ class Lab:
         pid = self.spawn([SSHD, "-D", "-e", "-f", str(base / "sshd_config")], dict(os.environ), log, log)
         self.wait_for_port(pid, ip, port, log)
         return {"pid": pid, "log": log, "calls": str(calls), "host_key": host_key.with_suffix(".pub").read_text().strip()}
+
+    def stuffed(self, ip: str) -> int:
+        """A port at which packets are dropped: its queue of connections is full and nobody takes one out."""
+        listener = socket.socket()
+        listener.bind((ip, 0))
+        listener.listen(0)
+        self.sockets.append(listener)
+        for _ in range(16):
+            client = socket.socket()
+            client.settimeout(1)
+            self.sockets.append(client)
+            try:
+                client.connect(listener.getsockname())
+            except TimeoutError:
+                return listener.getsockname()[1]
+        raise RuntimeError("the queue of connections has no end")
 
     def wait_for_port(self, pid: int, ip: str, port: int, log: str, seconds: float = 10.0) -> None:
         deadline = time.monotonic() + seconds

@@ -28,6 +28,7 @@ mod console;
 mod demo_contract;
 #[cfg(test)]
 mod diagnosis_facts;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod endings;
@@ -65,3 +66,5 @@ mod stalls;
 mod standing;
 #[cfg(test)]
 mod unruly_clients;
+#[cfg(test)]
+mod why;

@@ -175,7 +175,11 @@ async fn ask_on(desk: RecordDesk, line: &str, terminal: Option<Size>) -> Answere
         Command::Replay(args) => Question::Replay(args),
         Command::Events(args) => Question::Events(args),
         Command::Export(args) => Question::Export(args),
-        other @ (Command::Whoami(_) | Command::Targets(_) | Command::Explain(_) | Command::SshConfig(_)) => {
+        other @ (Command::Whoami(_)
+        | Command::Targets(_)
+        | Command::Explain(_)
+        | Command::Doctor(_)
+        | Command::SshConfig(_)) => {
             panic!("{other:?} is about something else")
         }
     };

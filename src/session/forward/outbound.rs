@@ -41,7 +41,7 @@ async fn start(visit: &Visit, open: ChannelOpen) -> Result<(), (ChannelOpen, Str
     };
     let live = match visit.session(&permit).await {
         Ok(live) => live,
-        Err(sentence) => return Err((open, sentence)),
+        Err(not_opened) => return Err((open, not_opened.sentence)),
     };
     let _present = live.channels.token();
     let claim = live.claim(&permit, Role::Work);

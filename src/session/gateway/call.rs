@@ -177,6 +177,7 @@ impl Call {
         };
         let failed = Event::UpstreamFailed {
             target_address: destination.socket_addr(),
+            class: error.class(),
             reason: Text::from(error.label()),
             detail: Text::from(error.to_string()),
             host_key_fingerprint: None,
@@ -191,12 +192,17 @@ impl Call {
             UpstreamError::Push(_)
             | UpstreamError::Key
             | UpstreamError::Unreachable(_)
+            | UpstreamError::Silent(_)
+            | UpstreamError::NoBanner(_)
+            | UpstreamError::NotSsh { .. }
+            | UpstreamError::TurnedAway { .. }
             | UpstreamError::HandshakeTimeout(_)
             | UpstreamError::Ssh(_)
             | UpstreamError::HostKeyChanged { .. }
             | UpstreamError::HostKeyUnknown { .. }
             | UpstreamError::Pins(_)
             | UpstreamError::LoginRejected { .. }
+            | UpstreamError::LoginClosed(_)
             | UpstreamError::LoginTimeout(_) => sentences::no_way(&typed),
         }))
     }

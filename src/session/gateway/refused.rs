@@ -34,7 +34,12 @@ impl From<Unrecorded> for Refused {
 
 impl Call {
     pub(super) async fn not_resolved(&self, typed: &str, reason: Unresolved, detail: &str) {
-        let event = Event::TargetNotResolved { typed: Text::from(typed), reason, detail: Text::from(detail) };
+        let event = Event::TargetNotResolved {
+            typed: Text::from(typed),
+            reason,
+            class: None,
+            detail: Text::from(detail),
+        };
         // It does not happen in any case.
         let _on_record = self.story.record(event).await;
     }

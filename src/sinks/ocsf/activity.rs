@@ -108,7 +108,7 @@ impl Activity {
             "decision" if outcome == Failure => Self::new(SshActivity, REFUSE, Failure),
             "recording-failed" => Self::other(SshActivity, record, Failure),
             "decision" | "client-identified" | "target-requested" | "key-pushed" | "console-command"
-            | "session-watched" | "kill-ordered" | "recording-salvaged" => {
+            | "diagnosed" | "session-watched" | "kill-ordered" | "recording-salvaged" => {
                 Self::other(SshActivity, record, Success)
             }
             "file-operation" => super::file::what(record),

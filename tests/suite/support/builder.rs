@@ -45,7 +45,14 @@ impl Builder {
 
     fn add(mut self, name: &str, kind: Kind) -> Self {
         let tags = BTreeMap::from([("Name".to_owned(), name.to_owned())]);
-        self.instances.push(Wanted { name: name.to_owned(), kind, tags, sshd: String::new(), ip: None });
+        self.instances.push(Wanted {
+            name: name.to_owned(),
+            kind,
+            tags,
+            sshd: String::new(),
+            ip: None,
+            clock_ahead: 0,
+        });
         self
     }
 
@@ -67,6 +74,22 @@ impl Builder {
     /// An instance on which nothing listens.
     pub(crate) fn closed(self, name: &str) -> Self {
         self.add(name, Kind::Closed)
+    }
+
+    /// An instance that takes TCP connections, says this and closes; with nothing to say, at once.
+    pub(crate) fn says(self, name: &str, text: &'static str) -> Self {
+        self.add(name, Kind::Says(text))
+    }
+
+    /// An instance to whose port packets get lost.
+    pub(crate) fn dropping(self, name: &str) -> Self {
+        self.add(name, Kind::Dropping)
+    }
+
+    /// How many seconds ahead the clock of the instance named last is.
+    pub(crate) fn clock_ahead(mut self, seconds: u32) -> Self {
+        self.last().clock_ahead = seconds;
+        self
     }
 
     /// The private address of the instance named last.

@@ -1,10 +1,11 @@
 //! The instances of a lab: EC2's word for them, and what stands behind it.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -21,6 +22,10 @@ pub(super) enum Kind {
     Silent,
     /// An address where nothing listens.
     Closed,
+    /// Something that accepts TCP, says this and closes.
+    Says(&'static str),
+    /// A port at which packets are dropped.
+    Dropping,
 }
 
 /// An instance that a test asks for.
@@ -33,6 +38,8 @@ pub(super) struct Wanted {
     pub(super) sshd: String,
     /// Its private address, where it is to have a certain one.
     pub(super) ip: Option<String>,
+    /// How many seconds ahead its clock is.
+    pub(super) clock_ahead: u32,
 }
 
 /// One instance of the lab.
@@ -44,6 +51,7 @@ pub(crate) struct Instance {
     pub(crate) port: u16,
     sshd: Option<Mutex<Sshd>>,
     _silent: Option<TcpListener>,
+    _greeter: Option<Greeter>,
 }
 
 #[derive(Debug)]
@@ -135,10 +143,19 @@ impl Wanted {
         let ip = self.ip.clone().unwrap_or_else(next_address);
         let silent =
             (self.kind == Kind::Silent).then(|| TcpListener::bind((ip.as_str(), 0)).expect("a free port"));
-        let port = match &silent {
-            Some(listener) => listener.local_addr().expect("bound").port(),
-            None if self.ip.is_some() => 22,
-            None => supervisor.free_port(&ip),
+        let greeter = match self.kind {
+            Kind::Says(text) => Some(Greeter::start(&ip, text)),
+            Kind::Sshd | Kind::Stopped | Kind::Silent | Kind::Closed | Kind::Dropping => None,
+        };
+        let port = match (&silent, &greeter) {
+            (Some(listener), _) => listener.local_addr().expect("bound").port(),
+            (None, Some(greeter)) => greeter.address.port(),
+            (None, None) if self.kind == Kind::Dropping => {
+                let port = supervisor.ask(&json!({"do": "stuffed", "ip": ip}));
+                port.as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port")
+            }
+            (None, None) if self.ip.is_some() => 22,
+            (None, None) => supervisor.free_port(&ip),
         };
         let mut tags = self.tags.clone();
         tags.entry("drawbridge:port".to_owned()).or_insert_with(|| port.to_string());
@@ -147,12 +164,57 @@ impl Wanted {
             supervisor.aws("instance", json!({"account": account, "ip": ip, "tags": tags, "state": state}));
         let id = made["id"].as_str().expect("an id").to_owned();
         let sshd = (self.kind == Kind::Sshd).then(|| {
-            let request = json!({"do": "sshd", "instance": id, "ip": ip, "port": port, "extra": self.sshd});
+            let ahead = self.clock_ahead;
+            let request = json!({
+                "do": "sshd", "instance": id, "ip": ip, "port": port, "extra": self.sshd, "ahead": ahead
+            });
             Mutex::new(Sshd::from(&supervisor.ask(&request)))
         });
         let dns = made["dns"].as_str().expect("a name").to_owned();
-        Instance { id, ip, dns, port, sshd, _silent: silent }
+        Instance { id, ip, dns, port, sshd, _silent: silent, _greeter: greeter }
     }
+}
+
+/// Takes connections, says a text on each and closes it.
+#[derive(Debug)]
+struct Greeter {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl Greeter {
+    fn start(ip: &str, text: &'static str) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&over);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if told.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::spawn(move || greet(stream, text));
+            }
+        });
+        Self { address, over }
+    }
+}
+
+impl Drop for Greeter {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// Whoever is left may be gone already; what was said is read before the end comes, because the rest is read here.
+fn greet(mut stream: TcpStream, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    drop(stream.write_all(text.as_bytes()));
+    drop(stream.shutdown(std::net::Shutdown::Write));
+    drop(stream.read_to_end(&mut Vec::new()));
 }
 
 impl From<&Value> for Sshd {
