@@ -85,7 +85,7 @@ impl<'a> Question<'_, 'a> {
             Peer::Network(network) if self.case.is_everything(network) => Ok(true),
             Peer::Network(network) if network.addr().is_ipv4() != self.case.to.is_ipv4() => Ok(false),
             Peer::Network(network) => Ok(network.contains(&self.case.address(other)?)),
-            Peer::PrefixList(list) => Ok(self.case.lists(other).longest(list)?.is_some()),
+            Peer::PrefixList(list) => Ok(self.case.lists(other).longest(list, self.end)?.is_some()),
             Peer::Group(grouped) => self.is_member(grouped, other),
         }
     }

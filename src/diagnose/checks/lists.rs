@@ -25,9 +25,14 @@ impl<'a> Lists<'a> {
         Self { covers: facts.prefix_lists.iter().map(|(id, list)| (id.as_str(), cover(list))).collect() }
     }
 
-    /// How long the longest prefix of this list is that covers the address; nothing where none does.
-    pub(super) fn longest(&self, list: &str) -> Result<Option<u8>, Doubt<'a>> {
-        self.covers.get(list).cloned().unwrap_or_else(|| Err(Doubt::Absent(list.to_owned(), CALL)))
+    /// How long the longest prefix of this list is that covers the address, as rules and routes of this end name the
+    /// list; nothing where none does.
+    pub(super) fn longest(&self, list: &str, named_at: End) -> Result<Option<u8>, Doubt<'a>> {
+        match self.covers.get(list) {
+            Some(Err(Doubt::Gap(gap, _))) => Err(Doubt::Gap(gap, named_at)),
+            Some(cover) => cover.clone(),
+            None => Err(Doubt::Absent(list.to_owned(), CALL)),
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn way<'a>(case: &Case<'a>, end: End) -> Result<Way<'a>, Doubt<'a>> {
         Known::As(table) => table,
         Known::Not(gap) => return Err(Doubt::Gap(gap, end)),
     };
-    match best(table, away, case.lists(end.other()))? {
+    match best(table, away, end, case.lists(end.other()))? {
         Some(route) => Ok(Way::By(table, route, lead(case, end, table, route)?)),
         None if same_vpc => Err(Doubt::Said(format!(
             "{} has not even the local route of its VPC, so AWS's answer is not whole.",
@@ -87,11 +87,16 @@ pub(super) fn way<'a>(case: &Case<'a>, end: End) -> Result<Way<'a>, Doubt<'a>> {
 }
 
 /// The route with the longest prefix; a range wins over a prefix list of the same length.
-fn best<'a>(table: &'a RouteTable, away: IpAddr, lists: &Lists<'a>) -> Result<Option<&'a Route>, Doubt<'a>> {
+fn best<'a>(
+    table: &'a RouteTable,
+    away: IpAddr,
+    end: End,
+    lists: &Lists<'a>,
+) -> Result<Option<&'a Route>, Doubt<'a>> {
     let mut covering = Vec::new();
     let mut doubtful = Vec::new();
     for route in &table.routes {
-        match rank(route, away, lists) {
+        match rank(route, away, end, lists) {
             Ok(Some(rank)) => covering.push((rank, route)),
             Ok(None) => {}
             Err(doubt) => doubtful.push((doubt, route)),
@@ -114,10 +119,15 @@ fn best<'a>(table: &'a RouteTable, away: IpAddr, lists: &Lists<'a>) -> Result<Op
 }
 
 /// How closely a route fits, and nothing where it does not cover the address.
-fn rank<'a>(route: &Route, away: IpAddr, lists: &Lists<'a>) -> Result<Option<(u8, bool)>, Doubt<'a>> {
+fn rank<'a>(
+    route: &Route,
+    away: IpAddr,
+    end: End,
+    lists: &Lists<'a>,
+) -> Result<Option<(u8, bool)>, Doubt<'a>> {
     match &route.to {
         Ok(network) => Ok(network.contains(&away).then(|| (network.prefix_len(), true))),
-        Err(list) => Ok(lists.longest(list)?.map(|length| (length, false))),
+        Err(list) => Ok(lists.longest(list, end)?.map(|length| (length, false))),
     }
 }
 

@@ -103,6 +103,17 @@ fn sound_worlds_are_sound() {
     }
 }
 
+/// Two VPCs have no subnet in common, whichever the bastion's is.
+#[test]
+fn what_does_not_matter_need_not_be_known() {
+    let mut facts = two_vpcs();
+    facts.bastion_end.subnet = denied("ec2:DescribeInstances");
+    facts.bastion_end.vpc_ranges = denied("ec2:DescribeVpcs");
+    facts.target_end.vpc_ranges = denied("ec2:DescribeVpcs");
+    facts.target_end.vpc = denied("ec2:DescribeInstances");
+    assert_eq!(diagnose(&facts, None).arrives(), Verdict::Sound, "{:#?}", diagnose(&facts, None).checks);
+}
+
 fn target(facts: &mut Facts, change: impl FnOnce(&mut crate::domain::Target)) {
     change(Arc::make_mut(&mut facts.target));
 }
@@ -868,6 +879,18 @@ const GAPS: &[Row] = &[
         Some(Class::ConnectTimeout),
         None,
         "what is there is not seen",
+    ),
+    row(
+        "the only route there is by a prefix list that may not be seen",
+        two_vpcs,
+        |facts| {
+            edit(&mut facts.bastion_end.routes).routes[1] =
+                route("pl-1", RouteVia::Peering("pcx-1".to_owned()));
+            facts.prefix_lists.insert("pl-1".to_owned(), denied("ec2:GetManagedPrefixListEntries"));
+        },
+        Some(Class::ConnectTimeout),
+        None,
+        "AWS does not permit drawbridge to call ec2:GetManagedPrefixListEntries in account 123456789012",
     ),
     row(
         "a rule by a group behind a transit gateway",

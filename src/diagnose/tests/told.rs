@@ -8,6 +8,16 @@ use crate::diagnose::{
 };
 use crate::domain::{FailureClass, Login, Target};
 
+const DOCUMENT: &str = include_str!("../../../docs/diagnosis-checks.md");
+
+#[test]
+fn every_check_is_documented() {
+    for subject in Subject::ALL {
+        let row = format!("| {} | `{}` |", subject.title(), subject.label());
+        assert!(DOCUMENT.contains(&row), "{row}");
+    }
+}
+
 fn every_check() -> Vec<Check> {
     let worlds = [one_vpc(), one_vpc_ipv6(), two_vpcs(), transit()];
     let unknown =
