@@ -83,14 +83,9 @@ pub(super) fn json(examined: &Examined) -> String {
         broken: of(Verdict::Broken),
         unknown: of(Verdict::Unknown),
         cause: diagnosis.cause().map(|check| check.subject.label()),
-        arrives: word(arrives(examined)),
+        arrives: word(diagnosis.arrives()),
     };
     shown_json(&serde_json::to_string_pretty(&told).unwrap_or_default()) + "\n"
-}
-
-/// What was tried with success needs no deduction.
-fn arrives(examined: &Examined) -> Verdict {
-    if matches!(examined.tried, Some(Ok(()))) { Verdict::Sound } else { examined.diagnosis.arrives() }
 }
 
 fn told_check(check: &Check) -> ToldCheck<'_> {

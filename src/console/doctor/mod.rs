@@ -26,7 +26,7 @@ use super::explain::best_login;
 use super::find::find;
 use super::text::shown;
 use crate::audit::Event;
-use crate::diagnose::{Check, Diagnosis, Facts, Subject, Surveyor, Symptom, Verdict, diagnose_login};
+use crate::diagnose::{Diagnosis, Facts, Surveyor, Symptom, Verdict, diagnose_login, diagnose_reached};
 use crate::domain::{Action, FailureClass, Login, Target};
 use crate::policy::{Permit, Question};
 use crate::upstream::{self, Connector, UpstreamError, probe_for_operator};
@@ -35,6 +35,8 @@ use crate::upstream::{self, Connector, UpstreamError, probe_for_operator};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most time that a machine is given to take a connection, and as much again to exchange keys.
 const PROBE: Duration = Duration::from_secs(2);
+/// The state of an instance whose port is worth trying.
+const RUNNING: &str = "running";
 /// How much longer than it was told to a survey may take.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -203,16 +205,22 @@ impl Clinic {
         let begun = Instant::now();
         let (facts, tried) = tokio::join!(self.survey(target, PATIENCE), self.probe(target, permit));
         let facts = facts.unwrap_or_else(|| tell::nothing_known(target));
+        // It may have been stopped since the inventory was read; that nothing answered says nothing then.
+        let runs = facts.instance.get().is_none_or(|instance| instance.state == RUNNING);
+        let tried = tried.filter(|_| runs);
         let class = tried.as_ref().and_then(|tried| tried.as_ref().err()).map(UpstreamError::class);
         let symptom = class.map(|class| Symptom { class, login: login.clone() });
-        let mut diagnosis = diagnose_login(&facts, symptom.as_ref(), login.as_ref());
-        if matches!(tried, Some(Ok(()))) {
-            diagnosis = Diagnosis::of(diagnosis.checks.into_iter().map(as_reached).collect(), None);
-        }
+        let diagnosis = match tried {
+            Some(Ok(())) => diagnose_reached(&facts, login.as_ref()),
+            Some(Err(_)) | None => diagnose_login(&facts, symptom.as_ref(), login.as_ref()),
+        };
         Examined { target: Arc::clone(target), login, tried, diagnosis, took: begun.elapsed() }
     }
 
     async fn probe(&self, target: &Target, permit: Option<&Permit>) -> Option<Result<(), UpstreamError>> {
+        if target.state != RUNNING {
+            return None;
+        }
         match (&self.probe, permit) {
             (Probe::With(connector), Some(permit)) => Some(connector.probe(permit, PROBE).await),
             (Probe::AsOperator(settings), _) => Some(probe_for_operator(target, settings, PROBE).await),
@@ -225,16 +233,6 @@ impl Clinic {
         let survey = self.surveyor.survey(target, patience);
         tokio::time::timeout(patience + GRACE, survey).await.ok()
     }
-}
-
-/// A line of the checklist where keys were exchanged with the machine: nothing on the way can be broken.
-fn as_reached(check: Check) -> Check {
-    let on_the_way = check.subject.group() == Subject::TargetGroup.group();
-    if check.verdict != Verdict::Broken || !on_the_way {
-        return check;
-    }
-    let finding = format!("Packets arrive, although AWS's answers speak against it: {}", check.finding);
-    Check { verdict: Verdict::Unknown, finding, ..check }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::super::testing::{desk, target};
 use super::super::{Desk, parse};
 use super::testing::{Kept, Told, clinic};
 use super::*;
+use crate::diagnose::{Check, Subject};
 
 const POLICY: &str = r#"
 @id("eng")
@@ -242,14 +243,7 @@ async fn what_the_bastion_s_own_try_saw_counts() {
     };
     let (code, told) = see(machine(ours, greets)).await;
     assert_eq!((code, &told["tried"]["class"]), (1, &"not-ssh".into()), "{told}");
-}
-
-#[test]
-fn where_keys_were_exchanged_nothing_on_the_way_is_broken() {
-    let reached = as_reached(check(Subject::TargetGroup, Verdict::Broken));
-    assert_eq!(reached.verdict, Verdict::Unknown);
-    assert!(reached.finding.starts_with("Packets arrive, although"), "{}", reached.finding);
-    for untouched in [check(Subject::Status, Verdict::Broken), check(Subject::TargetAcl, Verdict::Sound)] {
-        assert_eq!(as_reached(untouched.clone()), untouched);
-    }
+    let stopped = Target { state: "stopped".to_owned(), ..machine(ours, drop) };
+    let (_, told) = see(stopped).await;
+    assert!(told.get("tried").is_none(), "what does not run is not tried: {told}");
 }
