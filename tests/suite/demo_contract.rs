@@ -121,7 +121,7 @@ fn a_permission_that_is_taken_away_is_missed_until_it_is_back() {
 
 /// The failing `ssh` itself says which rule is missing, and what to add where.
 #[test]
-#[ignore = "needs the survey, the evaluation and the telling of it"]
+
 fn locked_1_says_which_rule_its_security_group_lacks() {
     let demo = Demo::start();
     for host in ["locked-1", "locked-1.direct"] {
@@ -133,7 +133,7 @@ fn locked_1_says_which_rule_its_security_group_lacks() {
 }
 
 #[test]
-#[ignore = "needs the survey, the evaluation and the telling of it"]
+
 fn bare_1_says_that_its_image_lacks_the_agent() {
     let demo = Demo::start();
     for host in ["bare-1", "bare-1.direct"] {
@@ -145,7 +145,7 @@ fn bare_1_says_that_its_image_lacks_the_agent() {
 
 /// The whole checklist: one ✗ and what to change where something is wrong, none where nothing is.
 #[test]
-#[ignore = "needs the survey, the evaluation and the console's doctor"]
+
 fn the_checklist_finds_what_is_wrong_and_nothing_where_all_is_well() {
     let demo = Demo::start();
     let locked = demo.ssh(&["bastion", "doctor", "locked-1"]).ended_with(1).out();
@@ -163,7 +163,7 @@ fn the_checklist_finds_what_is_wrong_and_nothing_where_all_is_well() {
 
 /// What could not be asked is named with the permission that is missing, and nothing is guessed.
 #[test]
-#[ignore = "needs the survey, the evaluation and the console's doctor"]
+
 fn the_checklist_names_the_permission_that_keeps_it_from_knowing() {
     let demo = Demo::start();
     demo.deny("ec2:DescribeNetworkAcls");
