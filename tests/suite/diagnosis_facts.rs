@@ -81,7 +81,7 @@ impl World {
 
 fn survey(clients: &PlaceClients, aws: &AwsAccess, network: &Value) -> Survey {
     let bastion = network["instances"]["bastion"].as_str().expect("an id");
-    let settings = SurveySettings { bastion_instance: InstanceId::parse(bastion) };
+    let settings = SurveySettings { bastion_instance: InstanceId::parse(bastion), call_max: PATIENCE };
     Survey::new(std::slice::from_ref(clients), aws, settings, Arc::new(SystemClock))
 }
 
@@ -241,7 +241,8 @@ async fn each_end_is_asked_about_in_its_own_account() {
         AssumeRole { role_arn: text(&role["arn"]), external_id: None, session_name: "drawbridge".to_owned() };
     let place = Place { account_alias: "prod".to_owned(), region: "eu-west-1".to_owned() };
     let clients = aws.clients(place, Some(&role)).await;
-    let settings = SurveySettings { bastion_instance: InstanceId::parse(&text(&bastion["id"])) };
+    let settings =
+        SurveySettings { bastion_instance: InstanceId::parse(&text(&bastion["id"])), call_max: PATIENCE };
     let survey = Survey::new(&[clients], &aws, settings, Arc::new(SystemClock));
     let facts = survey.survey(&world.target("same").await, PATIENCE).await;
     let known = of(&facts.bastion);
