@@ -192,7 +192,8 @@ fn surveyor_of(
     places: &[PlaceClients],
     clock: &SharedClock,
 ) -> Arc<dyn Surveyor> {
-    let settings = SurveySettings { bastion_instance: config.diagnosis.bastion_instance.clone() };
+    let bastion_instance = config.diagnosis.bastion_instance.clone();
+    let settings = SurveySettings { bastion_instance, ..Default::default() };
     Arc::new(Survey::new(places, aws, settings, Arc::clone(clock)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drawbridge::aws::{AwsAccess, Ec2Source, PlaceClients, PortRule, Survey, SurveySettings};
+use drawbridge::aws::{AssumeRole, AwsAccess, Ec2Source, PlaceClients, PortRule, Survey, SurveySettings};
 use drawbridge::clock::SystemClock;
 use drawbridge::diagnose::{
     AclEntry, Direction, Facts, Gap, GapReason, Grouped, Known, NetworkEnd, Peer, Peering, PortRange,
@@ -81,7 +81,7 @@ impl World {
 
 fn survey(clients: &PlaceClients, aws: &AwsAccess, network: &Value) -> Survey {
     let bastion = network["instances"]["bastion"].as_str().expect("an id");
-    let settings = SurveySettings { bastion_instance: InstanceId::parse(bastion) };
+    let settings = SurveySettings { bastion_instance: InstanceId::parse(bastion), call_max: PATIENCE };
     Survey::new(std::slice::from_ref(clients), aws, settings, Arc::new(SystemClock))
 }
 
@@ -223,6 +223,35 @@ async fn what_joins_two_vpcs_is_known() {
     // A group without any rule is known to have none.
     let groups = of(&transit.target_end.groups);
     assert_eq!((groups.len(), groups[0].rules.len()), (1, 0));
+}
+
+/// The target's account is entered by a role, the bastion is in the account of the daemon's own credentials.
+#[tokio::test]
+async fn each_end_is_asked_about_in_its_own_account() {
+    let lab = Supervisor::get();
+    let world = World::new().await;
+    let hub = lab.aws("account", json!({}));
+    let bastion = json!({"account": hub["account"], "ip": "127.0.200.5", "tags": {"Name": "bastion"}});
+    let bastion = lab.aws("instance", bastion);
+    let role = lab.aws("role", json!({"account": world.account["account"]}));
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let (id, secret) = (text(&hub["access_key_id"]), text(&hub["secret_access_key"]));
+    let aws = AwsAccess::with_static_credentials(&lab.aws_url, &id, &secret).await;
+    let role =
+        AssumeRole { role_arn: text(&role["arn"]), external_id: None, session_name: "drawbridge".to_owned() };
+    let place = Place { account_alias: "prod".to_owned(), region: "eu-west-1".to_owned() };
+    let clients = aws.clients(place, Some(&role)).await;
+    let settings =
+        SurveySettings { bastion_instance: InstanceId::parse(&text(&bastion["id"])), call_max: PATIENCE };
+    let survey = Survey::new(&[clients], &aws, settings, Arc::new(SystemClock));
+    let facts = survey.survey(&world.target("same").await, PATIENCE).await;
+    let known = of(&facts.bastion);
+    assert_eq!((known.id.clone(), known.account.clone()), (text(&bastion["id"]), text(&hub["account"])));
+    assert_eq!(facts.bastion_end.vpc, Known::As(text(&hub["vpc"])));
+    assert_eq!(networks(of(&facts.bastion_end.vpc_ranges)), ["127.0.0.0/16"]);
+    assert!(of(&facts.bastion_end.routes).is_main);
+    assert_eq!(facts.target_end.vpc, Known::As(world.id("/vpcs/near")));
+    assert_eq!(of(&facts.target_end.acl).id, world.id("/acl"));
 }
 
 #[tokio::test]

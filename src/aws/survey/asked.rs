@@ -18,8 +18,6 @@ use crate::diagnose::{Gap, GapReason};
 
 /// A question is asked at most once in this time, counted from when it is asked.
 const LIFETIME: SignedDuration = SignedDuration::from_secs(60);
-/// The longest that one question may take with all its pages, whether anybody still waits or not.
-const CALL_MAX: Duration = Duration::from_secs(10);
 /// Different questions of one kind in one place within one minute. EC2 refills 20 calls a second per account, region
 /// and operation, and the account's other tools want some of them.
 const QUESTIONS_MAX: usize = 256;
@@ -31,6 +29,8 @@ pub(super) type Outcome<A> = Result<Arc<A>, Gap>;
 #[derive(Debug, Clone)]
 pub(super) struct Desk {
     clock: SharedClock,
+    /// The longest that one question may take with all its pages, whether anybody still waits or not.
+    call_max: Duration,
     /// Calls that may be under way at a time.
     turns: Arc<Semaphore>,
     /// Where calls run. Reading a large answer takes milliseconds, for which the keystrokes on a session's own thread
@@ -75,9 +75,14 @@ pub(super) struct Answer<A> {
 
 impl Desk {
     /// Calls run on the runtime that this is called in.
-    pub(super) fn new(turns: usize, clock: &SharedClock) -> Self {
+    pub(super) fn new(call_max: Duration, turns: usize, clock: &SharedClock) -> Self {
         let turns = Arc::new(Semaphore::new(turns));
-        Self { clock: Arc::clone(clock), turns, runtime: Handle::try_current().ok() }
+        Self { clock: Arc::clone(clock), call_max, turns, runtime: Handle::try_current().ok() }
+    }
+
+    /// The longest that one page may take: less than the whole, so that the call itself can say what was silent.
+    pub(super) fn page_max(&self) -> Duration {
+        self.call_max / 5 * 4
     }
 
     /// The same with turns of its own.
@@ -127,13 +132,13 @@ where
         F: Future<Output = Result<A, Gap>> + Send + 'static,
     {
         let (turns, memory) = (Arc::clone(&self.desk.turns), Arc::clone(&self.memory));
-        let (permission, keeping) = (self.permission, self.keeping);
+        let (permission, keeping, call_max) = (self.permission, self.keeping, self.desk.call_max);
         let in_turn = async move {
             let _turn = turns.acquire_owned().await;
             call.await
         };
         let to_the_end = async move {
-            let outcome = timeout(CALL_MAX, in_turn)
+            let outcome = timeout(call_max, in_turn)
                 .await
                 .unwrap_or_else(|_| Err(Gap::new(permission, GapReason::Timeout)));
             if let Err(gap) = &outcome
@@ -246,7 +251,8 @@ mod tests {
         fn keeping(keeping: Keeping) -> Self {
             let clock = HandSetClock::at("2026-11-22T10:00:00Z");
             let shared: SharedClock = Arc::clone(&clock) as SharedClock;
-            let asked = Asked::new("ec2:DescribeVpcs", keeping, &Desk::new(4, &shared));
+            let asked =
+                Asked::new("ec2:DescribeVpcs", keeping, &Desk::new(Duration::from_secs(10), 4, &shared));
             Self { clock, asked, calls: Arc::default() }
         }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Survey;
 use super::asked::Outcome;
+use super::guards::DESCRIBE_GROUPS;
 use super::identity::{Myself, own_address_towards};
 use super::joined::{Links, Naming, known};
 use super::lane::Lane;
@@ -14,7 +15,7 @@ use super::machine::{DESCRIBE_IMAGES, DESCRIBE_INSTANCES, Described, GroupName, 
 use super::reading::not_visible;
 use super::roads::Spot;
 use super::wanted::Wanted;
-use crate::diagnose::{Bastion, Direction, Facts, Gap, GapReason, ImageFacts, Known, NetworkEnd};
+use crate::diagnose::{Bastion, Direction, Facts, Gap, GapReason, Group, ImageFacts, Known, NetworkEnd};
 use crate::domain::Target;
 use crate::target::Place;
 
@@ -217,7 +218,7 @@ impl Stand {
         let ranges = has_vpc.then(|| lane.vpc_ranges(&spot.vpc));
         NetworkEnd {
             groups: match groups {
-                Ok(groups) => known(groups.by(until).await),
+                Ok(groups) => seen(lane, groups.by(until).await, until).await,
                 Err(gap) => Known::Not(gap),
             },
             acl: match acl {
@@ -235,6 +236,24 @@ impl Stand {
             vpc: if has_vpc { Known::As(spot.vpc) } else { Known::Not(gone()) },
             subnet: if has_subnet { Known::As(spot.subnet) } else { Known::Not(gone()) },
         }
+    }
+}
+
+/// Groups count where each has a rule, or is known to have none.
+async fn seen(lane: &Lane, groups: Outcome<Vec<Group>>, until: Instant) -> Known<Vec<Group>> {
+    let groups = match groups {
+        Ok(groups) => groups,
+        Err(gap) => return Known::Not(gap),
+    };
+    let bare: Vec<String> =
+        groups.iter().filter(|group| group.rules.is_empty()).map(|group| group.id.clone()).collect();
+    if bare.is_empty() {
+        return Known::As(Vec::clone(&groups));
+    }
+    match lane.visible_groups(&bare).by(until).await {
+        Ok(visible) if bare.iter().all(|id| visible.contains(id)) => Known::As(Vec::clone(&groups)),
+        Ok(_) => Known::Not(not_visible(DESCRIBE_GROUPS)),
+        Err(gap) => Known::Not(gap),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const DESCRIBE_ACLS: &str = "ec2:DescribeNetworkAcls";
 /// EC2's largest page of rules.
 const RULES_PAGE: i32 = 1000;
 
-/// These groups with all their rules.
+/// These groups with all their rules. One of another account seems to have none: see [`visible`].
 pub(super) async fn groups(client: Client, names: Vec<GroupName>) -> Result<Vec<Group>, Gap> {
     let mut groups: Vec<Group> =
         names.into_iter().map(|GroupName { id, name }| Group { id, name, rules: Vec::new() }).collect();
@@ -28,11 +28,6 @@ pub(super) async fn groups(client: Client, names: Vec<GroupName>) -> Result<Vec<
             let read = read_rule(&rule).ok_or_else(|| strange(DESCRIBE_RULES, "a rule cannot be read"))?;
             group.rules.push(read);
         }
-    }
-    let without_rules: BTreeSet<&str> =
-        groups.iter().filter(|group| group.rules.is_empty()).map(|group| group.id.as_str()).collect();
-    if !without_rules.is_empty() {
-        check_that_visible(&client, &without_rules).await?;
     }
     Ok(groups)
 }
@@ -53,18 +48,16 @@ async fn rules(client: &Client, groups: &[Group]) -> Result<Vec<SecurityGroupRul
     Err(strange(DESCRIBE_RULES, "there are more rules than any group can have"))
 }
 
-/// A group of another account has no rules for us; one that has none permits nothing. Only this tells them apart.
-async fn check_that_visible(client: &Client, groups: &BTreeSet<&str>) -> Result<(), Gap> {
-    let ids = groups.iter().map(|&id| id.to_owned()).collect();
+/// Those of these groups that the account can see. A group of another account has no rules for us; one that has none
+/// permits nothing. Only this tells them apart.
+pub(super) async fn visible(client: Client, groups: Vec<String>) -> Result<BTreeSet<String>, Gap> {
     let answer = client
         .describe_security_groups()
-        .set_group_ids(Some(ids))
+        .set_group_ids(Some(groups))
         .send()
         .await
         .map_err(|error| gap_of(DESCRIBE_GROUPS, &error))?;
-    let visible: BTreeSet<&str> =
-        answer.security_groups().iter().filter_map(|group| group.group_id()).collect();
-    if groups.is_subset(&visible) { Ok(()) } else { Err(not_visible(DESCRIBE_GROUPS)) }
+    Ok(answer.security_groups().iter().map(|group| text(group.group_id())).collect())
 }
 
 fn read_rule(rule: &SecurityGroupRule) -> Option<Rule> {

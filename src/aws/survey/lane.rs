@@ -1,6 +1,6 @@
 //! The questions to one account and region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_ec2::Client;
@@ -9,7 +9,7 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use ipnet::IpNet;
 
 use super::asked::{Answer, Asked, Desk, Keeping};
-use super::guards::{self, DESCRIBE_ACLS, DESCRIBE_RULES};
+use super::guards::{self, DESCRIBE_ACLS, DESCRIBE_GROUPS, DESCRIBE_RULES};
 use super::links::{self, DESCRIBE_PEERINGS, DESCRIBE_TRANSITS, GET_PREFIX_LIST};
 use super::machine::{
     self, DESCRIBE_IMAGES, DESCRIBE_INSTANCE_STATUS, DESCRIBE_INSTANCES, Described, GroupName,
@@ -23,8 +23,6 @@ use crate::target::Place;
 
 /// Calls at the same time per account and region.
 const TURNS: usize = 16;
-/// The longest that one page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The longest that a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -39,6 +37,7 @@ pub(super) struct Lane {
     statuses: Asked<InstanceId, Status>,
     images: Asked<String, ImageFacts>,
     groups: Asked<Vec<GroupName>, Vec<Group>>,
+    visible_groups: Asked<Vec<String>, BTreeSet<String>>,
     acls: Asked<String, Acl>,
     vpcs: Asked<String, Vec<IpNet>>,
     route_tables: Asked<Spot, RouteTable>,
@@ -54,11 +53,12 @@ impl Lane {
         Self {
             place: clients.place.clone(),
             account: clients.role_account.clone(),
-            client: without_retries(&clients.ec2, skew),
+            client: without_retries(&clients.ec2, skew, desk.page_max()),
             instances: Asked::new(DESCRIBE_INSTANCES, minute, desk),
             statuses: Asked::new(DESCRIBE_INSTANCE_STATUS, minute, desk),
             images: Asked::new(DESCRIBE_IMAGES, minute, desk),
             groups: Asked::new(DESCRIBE_RULES, minute, desk),
+            visible_groups: Asked::new(DESCRIBE_GROUPS, minute, desk),
             acls: Asked::new(DESCRIBE_ACLS, minute, desk),
             vpcs: Asked::new(DESCRIBE_VPCS, minute, desk),
             route_tables: Asked::new(DESCRIBE_ROUTE_TABLES, minute, desk),
@@ -83,6 +83,11 @@ impl Lane {
     pub(super) fn groups(&self, names: &[GroupName]) -> Answer<Vec<Group>> {
         let names = names.to_vec();
         self.groups.ask(&names, guards::groups(self.client.clone(), names.clone()))
+    }
+
+    pub(super) fn visible_groups(&self, ids: &[String]) -> Answer<BTreeSet<String>> {
+        let ids = ids.to_vec();
+        self.visible_groups.ask(&ids, guards::visible(self.client.clone(), ids.clone()))
     }
 
     pub(super) fn acl(&self, subnet: &str) -> Answer<Acl> {
@@ -113,11 +118,11 @@ impl Lane {
 }
 
 /// The same client without retries, with short deadlines and an eye on the answers' `Date`.
-fn without_retries(client: &Client, skew: &Skew) -> Client {
+fn without_retries(client: &Client, skew: &Skew, page_max: Duration) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(PAGE_TIMEOUT)
-        .operation_timeout(PAGE_TIMEOUT)
+        .operation_attempt_timeout(page_max)
+        .operation_timeout(page_max)
         .build();
     let config = client
         .config()

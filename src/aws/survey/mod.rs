@@ -51,10 +51,18 @@ use lane::Lane;
 use skew::Skew;
 
 /// What a survey needs to be told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SurveySettings {
     /// The instance that drawbridge runs on; none means that the metadata service is asked.
     pub bastion_instance: Option<InstanceId>,
+    /// The longest that one question may take with all its pages, whether anybody still waits or not.
+    pub call_max: Duration,
+}
+
+impl Default for SurveySettings {
+    fn default() -> Self {
+        Self { bastion_instance: None, call_max: Duration::from_secs(10) }
+    }
 }
 
 /// Asks AWS about targets, about the way to them and about the bastion itself.
@@ -82,7 +90,7 @@ impl Survey {
         settings: SurveySettings,
         clock: SharedClock,
     ) -> Self {
-        let (desk, skew) = (Desk::new(1, &clock), Skew::new(&clock));
+        let (desk, skew) = (Desk::new(settings.call_max, 1, &clock), Skew::new(&clock));
         let identity = Identity::new(settings.bastion_instance, &desk);
         let lanes = places
             .iter()

@@ -120,7 +120,7 @@ async fn a_bastion_in_none_of_the_places_is_described_with_its_own_credentials()
         session_name: "drawbridge".to_owned(),
     };
     let clients = aws.clients(place("prod", "eu-west-1"), Some(&role)).await;
-    let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION) };
+    let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION), call_max: PATIENCE };
     let clock = HandSetClock::at("2026-11-22T10:00:00Z") as SharedClock;
     let survey = Survey::new(&[clients], &aws, settings, clock);
     let facts = survey.survey(&web(), PATIENCE).await;
@@ -151,7 +151,7 @@ async fn a_role_that_cannot_be_taken_on_is_told_apart_from_a_denial() {
         session_name: "drawbridge".to_owned(),
     };
     let clients = aws.clients(place("prod", "eu-west-1"), Some(&role)).await;
-    let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION) };
+    let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION), call_max: PATIENCE };
     let clock = HandSetClock::at("2026-11-22T10:00:00Z") as SharedClock;
     let survey = Survey::new(&[clients], &aws, settings, clock);
     let facts = survey.survey(&web(), PATIENCE).await;

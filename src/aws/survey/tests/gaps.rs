@@ -159,3 +159,11 @@ async fn a_place_that_the_config_does_not_have_is_not_asked() {
     assert!(facts.instance.gap().is_some() && facts.bastion.gap().is_some());
     assert_eq!(bench.stub.seen().len(), 0);
 }
+
+#[test]
+fn the_docs_name_every_permission() {
+    let docs = include_str!("../../../../docs/diagnosis-aws.md");
+    for action in ACTIONS {
+        assert!(docs.contains(&format!("| `{}` |", permission_of(action))), "{action}");
+    }
+}

@@ -46,7 +46,7 @@ impl Bench {
         let clock = HandSetClock::at("2026-11-22T10:00:00Z");
         let shared = Arc::clone(&clock) as SharedClock;
         let aws = AwsAccess::with_static_credentials(&stub.url, "AKIATEST", "secret").await;
-        let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION) };
+        let settings = SurveySettings { bastion_instance: InstanceId::parse(BASTION), call_max: PATIENCE };
         let survey = Survey::new(&[clients(&stub.url).await], &aws, settings, shared);
         Self { stub, clock, survey }
     }
