@@ -483,3 +483,27 @@ fn the_reason_of_a_denial_is_told_and_nothing_else_of_what_was_said() {
     );
     assert_eq!(because("AccessDenied"), None);
 }
+
+#[test]
+fn the_documentation_has_every_subject() {
+    let document = include_str!("../../docs/doctor.md");
+    for subject in [
+        Subject::Configuration,
+        Subject::Users,
+        Subject::Policy,
+        Subject::Files,
+        Subject::Disk,
+        Subject::Listeners,
+        Subject::Store,
+        Subject::Recordings,
+        Subject::Credentials,
+        Subject::Permissions,
+        Subject::Endpoints,
+        Subject::Metadata,
+        Subject::Clock,
+    ] {
+        let label = serde_json::to_value(subject).expect("JSON");
+        let row = format!("\n| `{}` |", label.as_str().expect("a label"));
+        assert!(document.contains(&row), "docs/doctor.md has no row for {label}");
+    }
+}
