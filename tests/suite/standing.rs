@@ -280,12 +280,9 @@ fn a_terminal_is_warned_before_a_limit_and_a_program_s_output_is_not_touched() {
     let plain = lab.client(Way::Direct, "web-1").start(&["echo ready; exec sleep 600"]);
     let mut alice = at_work(&lab.client(Way::Direct, "web-1"));
     let mut bob = at_work(&lab.client(Way::Jump, "web-1").user("bob"));
-    alice.expect("drawbridge: this session ends in 1 second: ", SOON);
+    alice.expect("drawbridge: this session ends in 1 second, when ", SOON);
     is_ended(alice, "this session has reached the longest time");
-    bob.expect(
-        "drawbridge: nothing has happened here for a while; policy ends this session in 1 second",
-        SOON,
-    );
+    bob.expect("drawbridge: this session is idle, and policy ends it in 1 second; ", SOON);
     is_ended(bob, "this session was idle");
     let plain = finish(plain.take(), Vec::new(), SOON);
     assert_eq!(plain.out(), "ready\n");
