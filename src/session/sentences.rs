@@ -65,17 +65,14 @@ pub(super) const COMMANDS: &str = "`ssh BASTION help` lists the commands.";
 /// A warning, to whoever sits at a terminal.
 pub(super) fn max_session_soon(left: Duration) -> String {
     format!(
-        "this session ends in {}: policy allows no longer one; save your work, and connect again to go on.",
+        "this session ends in {}, when it has lasted as long as policy allows; save your work, and connect again to go on.",
         in_words(left)
     )
 }
 
 /// The same.
 pub(super) fn idle_soon(left: Duration) -> String {
-    format!(
-        "nothing has happened here for a while; policy ends this session in {} unless something does, be it a key.",
-        in_words(left)
-    )
+    format!("this session is idle, and policy ends it in {}; press a key to keep it.", in_words(left))
 }
 
 fn in_words(left: Duration) -> String {
