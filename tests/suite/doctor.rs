@@ -129,7 +129,6 @@ impl Demo {
 }
 
 #[test]
-#[ignore = "needs the look-alike that takes permissions away"]
 fn in_the_demo_each_permission_that_is_taken_away_is_named() {
     let demo = Demo::start();
     let sound = demo.doctor("").ended_with(0);
