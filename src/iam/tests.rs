@@ -85,6 +85,24 @@ fn the_own_account_gets_what_it_needs_and_no_more() {
               ]
             }
           }
+        },
+        {
+          "Sid": "ReadConsoles",
+          "Effect": "Allow",
+          "Action": [
+            "ec2:GetConsoleOutput"
+          ],
+          "Resource": [
+            "arn:aws:ec2:eu-central-1:*:instance/*",
+            "arn:aws:ec2:eu-west-1:*:instance/*"
+          ],
+          "Condition": {
+            "StringEquals": {
+              "aws:ResourceTag/drawbridge": [
+                "allowed"
+              ]
+            }
+          }
         }
       ]
     }
@@ -148,14 +166,19 @@ fn what_is_not_used_is_not_permitted() {
         let accounts = policies.accounts.iter().flat_map(|account| actions(&account.permissions));
         actions(&policies.bastion).into_iter().chain(accounts).collect()
     };
-    let narrow = with(OWN, NARROW);
+    let narrow = with(&format!("{OWN}[upstream]\nhost_keys = [\"pins\", \"tofu\"]\n"), NARROW);
     let kinds = ["sts:", "s3:", "kms:", "ec2:DescribeNetworkAcls", "ec2:GetConsoleOutput"];
     for kind in kinds {
         assert!(!narrow.iter().any(|action| action.starts_with(kind)), "{kind}: {narrow:?}");
     }
     let wide = with(&everything, BARE);
-    for kind in ["sts:AssumeRole", "s3:PutObjectRetention", "kms:GenerateDataKey", "ec2:DescribeNetworkAcls"]
-    {
+    for kind in [
+        "sts:AssumeRole",
+        "s3:PutObjectRetention",
+        "kms:GenerateDataKey",
+        "ec2:DescribeNetworkAcls",
+        "ec2:GetConsoleOutput",
+    ] {
         assert!(wide.contains(kind), "{kind}: {wide:?}");
     }
     // Whatever is needed is in one of the documents.
