@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! relay ─Witness▶ Recorder ─Tape▶ station (a thread: asciicast, zstd, SHA-256) ─▶ spool ─▶ vault
-//!                    ├─ hashes of what went each way (threads)    player, Follow ◀─┘
-//!                    └─ file operations, from SFTP and scp as they go past
+//!                    ├─ hashes of what went each way              player, Follow ◀─┘
+//!                    └─ file operations, from SFTP and scp as they go past; files are hashed by threads
 //! ```
 //!
 //! What always holds here:

@@ -86,7 +86,7 @@ impl Recorder {
         let Parts { mode, keyboard, recording, failure } = parts;
         let plain = mode != RecordMode::Off && subject.terminal.is_none();
         let files = plain.then(|| Files::of(subject.program, hashers)).flatten().map(Arc::new);
-        let sums = (plain && subject.program != Program::Sftp).then(|| Sums::new(hashers));
+        let sums = (plain && subject.program != Program::Sftp).then(Sums::new);
         let output_left = AtomicUsize::new(OUTPUT_KEPT);
         let farewell = subject.farewell;
         Self {
@@ -307,8 +307,10 @@ struct Sums {
 }
 
 impl Sums {
-    fn new(hashers: &Hashers) -> Self {
-        let sum = || Mutex::new(Sum::new(hashers));
+    /// Where a stream passes, its bytes are in the cache already, and nobody waits for an answer to each piece of them, as
+    /// clients of SFTP do: another thread would cost more than it gains.
+    fn new() -> Self {
+        let sum = || Mutex::new(Sum::new(&Hashers::default()));
         Self { to_target: sum(), to_client: sum(), stderr: sum() }
     }
 
