@@ -42,7 +42,7 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Run the whole thing on this machine: the bastion, an AWS look-alike, three instances
+    /// Run the whole thing on this machine: the bastion, an AWS look-alike, instances
     Demo {
         /// Write keys and files here [default: a fresh directory, which is printed]
         #[arg(long, value_name = "DIR")]
