@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::domain::Verdict;
+
 /// What a check is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -54,30 +56,6 @@ impl Subject {
             Self::Endpoints => "AWS endpoints",
             Self::Metadata => "Instance metadata",
             Self::Clock => "Clock",
-        }
-    }
-}
-
-/// What came of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// ✓ It is as it should be.
-    Sound,
-    /// ✗ It is not.
-    Broken,
-    /// ? It could not be checked, or somebody should have a look.
-    Unknown,
-}
-
-impl Verdict {
-    /// One character for people.
-    #[must_use]
-    pub fn mark(self) -> char {
-        match self {
-            Self::Sound => '✓',
-            Self::Broken => '✗',
-            Self::Unknown => '?',
         }
     }
 }

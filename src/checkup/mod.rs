@@ -22,8 +22,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::domain::Verdict;
 pub use answers::{BoxFuture, Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
-pub use check::{Check, Checkup, Subject, Verdict};
+pub use check::{Check, Checkup, Subject};
 use errands::Errands;
 
 use crate::auth::Directory;

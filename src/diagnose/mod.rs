@@ -25,6 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::domain::Verdict;
 pub use checks::{diagnose, diagnose_login, diagnose_reached};
 pub use facts::{
     Acl, AclEntry, Bastion, Direction, Facts, Gap, GapReason, Group, Grouped, ImageFacts, InstanceFacts,
@@ -32,7 +33,7 @@ pub use facts::{
     Status, Transit,
 };
 pub use subject::Subject;
-pub use verdict::{Check, Diagnosis, Symptom, Verdict};
+pub use verdict::{Check, Diagnosis, Symptom};
 
 use crate::domain::Target;
 

@@ -2,7 +2,7 @@
 
 use super::subject::{self, Subject};
 use super::words;
-use crate::domain::{FailureClass, Login};
+use crate::domain::{FailureClass, Login, Verdict};
 
 /// How a connection failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,17 +11,6 @@ pub struct Symptom {
     pub class: FailureClass,
     /// For which login, where it came to that.
     pub login: Option<Login>,
-}
-
-/// What came of looking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// It is as it must be (✓).
-    Sound,
-    /// It keeps sessions from coming about (✗).
-    Broken,
-    /// It could not be told (?).
-    Unknown,
 }
 
 /// One line of the checklist.

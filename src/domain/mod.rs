@@ -14,6 +14,7 @@ mod node;
 mod recording;
 mod server_address;
 mod target;
+mod verdict;
 
 pub use action::{Action, ActionKind};
 pub use destination::Destination;
@@ -26,3 +27,4 @@ pub use node::NodeName;
 pub use recording::RecordMode;
 pub use server_address::{ServerAddress, ServerAddressError};
 pub use target::{InstanceId, Login, Target, TargetRef, TargetRefError};
+pub use verdict::Verdict;

@@ -7,14 +7,6 @@ use super::Examined;
 use crate::diagnose::{Check, Verdict};
 use crate::domain::{FailureClass, Login};
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Sound => "sound",
-        Verdict::Broken => "broken",
-        Verdict::Unknown => "unknown",
-    }
-}
-
 /// The answer in JSON: its fields stay.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -31,7 +23,7 @@ struct Told<'a> {
     /// The subject of the most likely cause.
     cause: Option<&'static str>,
     /// Whether packets would arrive.
-    arrives: &'static str,
+    arrives: Verdict,
 }
 
 #[derive(Serialize)]
@@ -46,7 +38,7 @@ struct ToldTarget<'a> {
 
 #[derive(Serialize)]
 struct ToldTry {
-    verdict: &'static str,
+    verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<FailureClass>,
 }
@@ -54,7 +46,7 @@ struct ToldTry {
 #[derive(Serialize)]
 struct ToldCheck<'a> {
     subject: &'static str,
-    verdict: &'static str,
+    verdict: Verdict,
     finding: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'a str>,
@@ -75,7 +67,7 @@ pub(super) fn json(examined: &Examined) -> String {
         },
         login: login.as_ref(),
         tried: tried.as_ref().map(|tried| ToldTry {
-            verdict: word(if tried.is_ok() { Verdict::Sound } else { Verdict::Broken }),
+            verdict: if tried.is_ok() { Verdict::Sound } else { Verdict::Broken },
             class: examined.class(),
         }),
         checks: diagnosis.checks.iter().map(told_check).collect(),
@@ -83,7 +75,7 @@ pub(super) fn json(examined: &Examined) -> String {
         broken: of(Verdict::Broken),
         unknown: of(Verdict::Unknown),
         cause: diagnosis.cause().map(|check| check.subject.label()),
-        arrives: word(diagnosis.arrives()),
+        arrives: diagnosis.arrives(),
     };
     shown_json(&serde_json::to_string_pretty(&told).unwrap_or_default()) + "\n"
 }
@@ -91,7 +83,7 @@ pub(super) fn json(examined: &Examined) -> String {
 fn told_check(check: &Check) -> ToldCheck<'_> {
     ToldCheck {
         subject: check.subject.label(),
-        verdict: word(check.verdict),
+        verdict: check.verdict,
         finding: &check.finding,
         change: check.change.as_deref(),
     }

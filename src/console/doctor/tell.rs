@@ -15,14 +15,6 @@ pub(super) fn nothing_known(target: &Arc<Target>) -> Facts {
     Facts::unknown(Arc::clone(target), &Gap::new("", GapReason::Timeout))
 }
 
-fn mark(verdict: Verdict) -> char {
-    match verdict {
-        Verdict::Sound => '✓',
-        Verdict::Broken => '✗',
-        Verdict::Unknown => '?',
-    }
-}
-
 fn line_to(text: &mut String, line: &str) {
     // Writing to a String cannot fail.
     writeln!(text, "{line}").unwrap_or_default();
@@ -40,7 +32,7 @@ pub(super) fn checklist(examined: &Examined) -> String {
             line_to(&mut text, &format!("\n{group}"));
         }
         let (title, finding) = (check.subject.title(), shown(&check.finding));
-        line_to(&mut text, &format!("  {} {title:wide$}  {finding}", mark(check.verdict)));
+        line_to(&mut text, &format!("  {} {title:wide$}  {finding}", check.verdict.mark()));
     }
     let is_told = diagnosis.checks.iter().any(|check| check.subject == Subject::Answer);
     if let Some(tried) = tried.as_ref().filter(|_| !is_told) {
@@ -49,9 +41,11 @@ pub(super) fn checklist(examined: &Examined) -> String {
         line_to(
             &mut text,
             &match tried {
-                Ok(()) => format!("  {} Port {} answers, and speaks SSH.", mark(Verdict::Sound), target.port),
+                Ok(()) => {
+                    format!("  {} Port {} answers, and speaks SSH.", Verdict::Sound.mark(), target.port)
+                }
                 Err(error) => {
-                    format!("  {} {}", mark(Verdict::Broken), capital(&error.sentence(target, login)))
+                    format!("  {} {}", Verdict::Broken.mark(), capital(&error.sentence(target, login)))
                 }
             },
         );

@@ -18,8 +18,9 @@ use case::Case;
 
 use super::facts::Facts;
 use super::subject::proves_arrival;
-use super::verdict::{Check, Diagnosis, Symptom, Verdict};
+use super::verdict::{Check, Diagnosis, Symptom};
 use crate::domain::Login;
+use crate::domain::Verdict;
 
 /// What facts say: the whole checklist, and by it the most likely cause of what was seen.
 #[must_use]
