@@ -1,8 +1,8 @@
 //! Many questions at one instant: what is under way is asked about again when something has changed.
 //!
-//! Cedar looks at every rule for each question. Of a company's rules most are about other people or other kinds of action,
-//! and by its scope alone such a rule can neither match nor fail; so each question is put to the rules that are left. The
-//! answers are those of [`Policy::decide`] and [`Policy::decide_connect`].
+//! Cedar looks at every rule for each question. Of a company's rules most are about other people, kinds of action, machines
+//! or logins; where its scope or a plain comparison says so, such a rule can neither match nor fail, and each question
+//! is put to the rules that are left. The answers are those of [`Policy::decide`] and [`Policy::decide_connect`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::Policy;
 use super::connect::{ConnectPermit, ConnectQuestion};
 use super::decide::{Verdict, refusal_for};
+use super::depth;
 use super::facts::{FactsError, Scene};
 use super::permit::{Permit, Question, Refusal};
 use crate::domain::{Action, ActionKind, Destination, Identity, Login, Target};
@@ -59,7 +60,8 @@ impl Again<'_> {
         login: &Login,
         action: &Action,
     ) -> Answer<Permit> {
-        let thin = self.thin(identity, action.kind());
+        let work = ActionKind::WORK.contains(&action.kind()).then_some((&**target, login, action));
+        let thin = self.thin(identity, action.kind(), work);
         let question = Question { identity, target, login, action, now: self.now };
         let verdict = || -> Result<Verdict<'_>, FactsError> {
             let scene = Scene::new(&self.policy.vocabulary, identity, target)?;
@@ -79,7 +81,7 @@ impl Again<'_> {
         identity: &Arc<Identity>,
         destination: &Destination,
     ) -> Answer<ConnectPermit> {
-        let thin = self.thin(identity, ActionKind::Connect);
+        let thin = self.thin(identity, ActionKind::Connect, None);
         let question = ConnectQuestion { identity, destination, now: self.now };
         let verdict = || -> Result<Verdict<'_>, FactsError> {
             let scene = Scene::of_destination(&self.policy.vocabulary, identity, destination)?;
@@ -92,9 +94,14 @@ impl Again<'_> {
         Answer { decision, depends_on_time: thin.reads_time }
     }
 
-    fn thin(&mut self, identity: &Identity, kind: ActionKind) -> Thin {
-        let about = self.policy.gists.about(identity, kind);
+    fn thin(
+        &mut self,
+        identity: &Identity,
+        kind: ActionKind,
+        work: Option<(&Target, &Login, &Action)>,
+    ) -> Thin {
         let policy = self.policy;
+        let about = depth::with_room(policy.levels, || policy.gists.about(identity, kind, work));
         let set =
             self.sets.entry(about.places).or_insert_with_key(|places| policy.some_of(places).map(Arc::new));
         Thin { set: set.clone(), reads_time: about.reads_time }

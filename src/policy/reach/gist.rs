@@ -7,9 +7,11 @@ use cedar_policy::{
 };
 use serde_json::Value as Json;
 
-use super::atom::{Atom, constant};
-use super::formula::{AtomId, Formula};
-use crate::domain::{ActionKind, Identity};
+use super::atom::{Atom, Question, constant};
+use super::formula::{AtomId, Formula, Truth};
+use super::probe::Probe;
+use super::value::Case;
+use crate::domain::{Action, ActionKind, Identity, Login, Target};
 use crate::policy::facts::Vocabulary;
 use crate::policy::rule::{Effect, Rule};
 
@@ -84,15 +86,40 @@ impl Gists {
         reading.gists
     }
 
-    /// The places of the rules whose scope takes in this identity and one of these kinds of action, and whether one of
-    /// them reads the time. No other rule can match, or fail.
-    pub(crate) fn about(&self, identity: &Identity, kind: ActionKind) -> About {
+    /// The places of the rules that may have a say about this identity and kind of action, and whether one of them reads
+    /// the time. No other rule can match, or fail: its scope is about others, or, where the machine, the login and the
+    /// action are given, a comparison that comes before anything else says that it does not hold.
+    pub(crate) fn about(
+        &self,
+        identity: &Identity,
+        kind: ActionKind,
+        work: Option<(&Target, &Login, &Action)>,
+    ) -> About {
+        let probe = work.map(|(.., action)| Probe::Act(action.clone()));
+        let case = work.zip(probe.as_ref());
+        let case =
+            case.map(|((target, login, _), probe)| Case { identity, target, login: Some(login), probe });
+        let is_out = |gist: &Gist| case.is_some_and(|case| self.certainly_does_not_hold(gist, case));
         let mut about = About::default();
-        for gist in self.rules.iter().filter(|gist| gist.is_about(identity) && gist.takes_in(kind)) {
+        let in_scope = |gist: &&Gist| gist.is_about(identity) && gist.takes_in(kind);
+        for gist in self.rules.iter().filter(in_scope).filter(|gist| !is_out(gist)) {
             about.places.push(gist.place);
             about.reads_time |= gist.reads_time;
         }
         about
+    }
+
+    /// Whether comparisons alone say that a rule's conditions do not hold. A question that only Cedar can answer counts
+    /// as one that fails: whatever is reached only by way of it is not certain.
+    fn certainly_does_not_hold(&self, gist: &Gist, case: Case<'_>) -> bool {
+        let truth = |atom: AtomId| match self.atoms.get(atom).map(|atom| &atom.question) {
+            Some(Question::Compared(subject, check)) => check.truth(subject.of(case), case.identity),
+            Some(Question::Person { users, groups }) => {
+                Truth::from(Atom::is_person(case.identity, users, groups))
+            }
+            Some(Question::Cedar(_)) | None => Truth::Fails,
+        };
+        gist.formula.truth(&truth) == Truth::DoesNotHold
     }
 
     /// Whether some permit rule is about this identity and this kind of action, whatever its conditions say.
