@@ -6,6 +6,7 @@
 use std::fmt::{Debug, Result as Written, Write};
 use std::io::{self, IsTerminal};
 
+use tracing::Subscriber;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -62,8 +63,22 @@ pub enum TelemetryError {
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = filter(&settings.level)?;
     let coloured = io::stderr().is_terminal();
-    Registry::default().with(layer(settings.format, coloured, io::stderr).with_filter(filter)).try_init()?;
+    subscriber(settings.format, filter, coloured, io::stderr).try_init()?;
     Ok(())
+}
+
+/// The filter is the whole subscriber's and not its only layer's: a layer's own would take "this is not wanted", which
+/// a library has only asked about (`tracing::enabled!`, as sqlx does), for an answer about this thread's next event.
+fn subscriber<W>(
+    format: LogFormat,
+    filter: EnvFilter,
+    coloured: bool,
+    writer: W,
+) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    Registry::default().with(layer(format, coloured, writer)).with(filter)
 }
 
 /// Reads the level. To the filter a bare word that is no level is a module's name, and nothing at
@@ -183,8 +198,8 @@ mod tests {
     fn logged(format: LogFormat, level: &str) -> String {
         let kept = Kept::default();
         let writer = kept.clone();
-        let layer = layer(format, false, move || writer.clone()).with_filter(filter(level).expect("a level"));
-        tracing::subscriber::with_default(Registry::default().with(layer), || {
+        let filter = filter(level).expect("a level");
+        tracing::subscriber::with_default(subscriber(format, filter, false, move || writer.clone()), || {
             let _span = tracing::info_span!("connection", id = "c-1").entered();
             tracing::info!(reason = "\u{1b}[2J", file = %HOSTILE, "hello");
             tracing::debug!("details");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Builder, Finished, Lab, Way, finish, run_drawbridge, start, wait_for};
+use crate::support::{Builder, Finished, Lab, Postgres, Way, finish, run_drawbridge, start, wait_for};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -150,6 +150,14 @@ fn the_listener_is_off_by_default_and_stays_at_home() {
         "{}",
         checked.out()
     );
+}
+
+#[test]
+fn on_postgresql_the_first_lines_of_the_log_were_missing() {
+    let postgres = Postgres::start();
+    let lab = told().config("store", "url", &format!("{:?}", postgres.url())).start();
+    wait_for("the line that it listens", SOON, || lab.daemon.log().contains("listening"));
+    address(&lab);
 }
 
 #[test]
