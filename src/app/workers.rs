@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use crate::ssh;
 use crate::tasks::Tasks;
 
 type Work = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
@@ -78,7 +79,8 @@ impl Workers {
 
 fn start_one(number: usize, tasks: Tasks) -> std::io::Result<Worker> {
     let (inbox, mut work) = mpsc::channel::<Work>(WAITING_MAX);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(ssh::give_way).build()?;
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(async {
             while let Some(work) = work.recv().await {

@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
 
+use super::algorithms::Role;
 use super::connection::{Inner, Shared};
 use super::error::CloseReason;
+use super::lull;
 
 /// A stream that SSH can run over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -146,6 +148,9 @@ impl Driver {
                 } else {
                     (self.read_size / 2).max(READ_MIN)
                 };
+                if inner.transport.role == Role::Client {
+                    lull::brought(count);
+                }
                 inner.heard_at = std::time::Instant::now();
                 Poll::Ready(inner.process().map(|()| count))
             }
