@@ -17,6 +17,7 @@
 mod checks;
 mod facts;
 mod subject;
+mod testimony;
 mod verdict;
 mod words;
 
