@@ -28,9 +28,8 @@ use drawbridge::domain::{
     Action, AuthMethod, Fingerprint, Identity, InstanceId, Login, Target, TargetRef, UserName,
 };
 use drawbridge::policy::{Policy, Question};
-use drawbridge::target::{
-    BoxFuture, Inventory, Place, Resolution, Settings, Source, SourceError, default_login,
-};
+use drawbridge::target::{Inventory, Place, Resolution, Settings, Source, SourceError, default_login};
+use drawbridge::tasks::BoxFuture;
 use ssh_key::certificate::{Builder, CertType};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{PrivateKey, PublicKey};

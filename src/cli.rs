@@ -1,8 +1,10 @@
 //! The command line: arguments in, an exit code out.
 //!
 //! What always holds: what a command says goes to the writer it was given; what went wrong is a
-//! [`CliError`] with one exit code. What the commands do belongs to other rooms; `parts` and
-//! `host_keys` are the places that call them.
+//! [`CliError`] with one exit code. What the commands do belongs to other rooms: a command that has more than
+//! a few words to say about it has a file of its own, the others call them from `parts`.
+//!
+//! What is not here: what can be typed (`args`), and any decision about who may do what.
 
 mod args;
 mod audit;

@@ -44,3 +44,6 @@ pub mod tcp;
 pub mod telemetry;
 pub mod upstream;
 pub mod vouch;
+
+#[cfg(test)]
+mod layering;

@@ -17,13 +17,13 @@ use crate::audit::{
 };
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::credential::BoxFuture;
 use crate::domain::{NodeName, SessionId};
 use crate::metrics::Metrics;
 use crate::record::{Salvaged, Spool};
 use crate::session::{Orders, Roster, Services, obey};
 use crate::sinks::{self, Sinks};
 use crate::store::{Indexer, Lines, News, NodeOrders, Store};
+use crate::tasks::BoxFuture;
 
 /// What the store has to tell waits here; it says little.
 const NEWS_MAX: usize = 16;

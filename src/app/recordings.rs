@@ -9,13 +9,13 @@ use super::AppError;
 use crate::audit::{Entry, Event, RecordingFacts, RecordingFormat};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::credential::BoxFuture;
 use crate::domain::RecordingId;
 use crate::metrics::Metrics;
 use crate::record::vault::{self, Index, Vault};
 use crate::record::{Format, RecordError, Salvaged};
 use crate::session::Services;
 use crate::store::{RecordingState, Store};
+use crate::tasks::BoxFuture;
 
 /// Closes the recordings of an earlier run that was killed, and puts each on record.
 pub(super) async fn salvage(services: &Services) -> Result<(), AppError> {

@@ -1,4 +1,11 @@
 //! What can happen. The names and fields are documented for readers in `docs/audit.md`.
+//!
+//! What always holds: an event is complete by its type; every text in it is bounded ([`Text`]) and every duration is in
+//! milliseconds on the wire. What is not here: time, ids and place in the chain ([`super::Entry`], `lines`), and what is
+//! worth an event.
+
+mod decided;
+mod names;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,12 +20,11 @@ use super::facts::{
 use super::json::{as_ms, as_utc_ms};
 use super::record_facts::{ContentFacts, FileFacts, HeadFacts, RecordFacts, RecordingFacts};
 use super::text::{CommandLine, SshUser, Text};
-use crate::diagnose::{Diagnosis, Verdict};
 use crate::domain::{
     ChannelNumber, Ending, FailureClass, Fingerprint, Login, PinVoucher, RecordMode, RecordingId, SessionId,
     UserName,
 };
-use crate::policy::{ConnectPermit, ConnectQuestion, Permit, Question, Refusal, RefusalReason, RuleId};
+use crate::policy::{RefusalReason, RuleId};
 
 /// One line of the audit trail, without its time and ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -500,177 +506,4 @@ pub enum Event {
         #[serde(rename = "duration_ms", serialize_with = "as_ms")]
         duration: Duration,
     },
-}
-
-impl Event {
-    /// The event that a permit is.
-    #[must_use]
-    pub fn permitted(permit: &Permit) -> Self {
-        let identity = permit.identity();
-        Self::Decision {
-            outcome: DecisionOutcome::Permit,
-            user: identity.user.clone(),
-            client_addr: identity.client_addr,
-            target: Some(permit.target().as_ref().into()),
-            login: Some(permit.login().clone()),
-            action: permit.action().into(),
-            rules: permit.rules().to_vec(),
-            reason: None,
-            errors: Vec::new(),
-            limits: Some(Box::new(permit.limits().into())),
-        }
-    }
-
-    /// The same event with the particulars of a decision's action as they came in, bytes that are not
-    /// UTF-8 included.
-    #[must_use]
-    pub fn with_action(mut self, facts: ActionFacts) -> Self {
-        if let Self::Decision { action, .. } = &mut self {
-            *action = facts;
-        }
-        self
-    }
-
-    /// The event that a refusal is.
-    #[must_use]
-    pub fn refused(question: &Question<'_>, refusal: &Refusal) -> Self {
-        Self::Decision {
-            outcome: DecisionOutcome::Refuse,
-            user: question.identity.user.clone(),
-            client_addr: question.identity.client_addr,
-            target: Some(question.target.as_ref().into()),
-            login: Some(question.login.clone()),
-            action: question.action.into(),
-            rules: refusal.rules.clone(),
-            reason: Some(refusal.reason),
-            errors: errors_of(refusal),
-            limits: None,
-        }
-    }
-
-    /// The event that a diagnosis is, which the permit's identity is told.
-    #[must_use]
-    pub fn diagnosed(
-        permit: &Permit,
-        class: Option<FailureClass>,
-        diagnosis: &Diagnosis,
-        duration: Duration,
-    ) -> Self {
-        let count = |verdict| diagnosis.checks.iter().filter(|check| check.verdict == verdict).count();
-        let identity = permit.identity();
-        Self::Diagnosed {
-            user: identity.user.clone(),
-            client_addr: identity.client_addr,
-            target: permit.target().as_ref().into(),
-            login: permit.login().clone(),
-            class,
-            cause: diagnosis.cause().map(|check| check.subject.label()),
-            finding: diagnosis.cause().map(|check| Text::from(check.finding.as_str())),
-            sound: count(Verdict::Sound),
-            broken: count(Verdict::Broken),
-            unknown: count(Verdict::Unknown),
-            duration,
-        }
-    }
-
-    /// The event that a permit to have the bastion connect is.
-    #[must_use]
-    pub fn connect_permitted(permit: &ConnectPermit) -> Self {
-        let (identity, destination) = (permit.identity(), permit.destination());
-        Self::Decision {
-            outcome: DecisionOutcome::Permit,
-            user: identity.user.clone(),
-            client_addr: identity.client_addr,
-            target: destination.instance.as_deref().map(TargetFacts::from),
-            login: None,
-            action: destination.into(),
-            rules: permit.rules().to_vec(),
-            reason: None,
-            errors: Vec::new(),
-            limits: Some(Box::new(permit.limits().into())),
-        }
-    }
-
-    /// The event that a refusal to have the bastion connect is.
-    #[must_use]
-    pub fn connect_refused(question: &ConnectQuestion<'_>, refusal: &Refusal) -> Self {
-        Self::Decision {
-            outcome: DecisionOutcome::Refuse,
-            user: question.identity.user.clone(),
-            client_addr: question.identity.client_addr,
-            target: question.destination.instance.as_deref().map(TargetFacts::from),
-            login: None,
-            action: question.destination.into(),
-            rules: refusal.rules.clone(),
-            reason: Some(refusal.reason),
-            errors: errors_of(refusal),
-            limits: None,
-        }
-    }
-}
-
-/// The most evaluation errors that one decision keeps.
-const ERRORS_MAX: usize = 8;
-
-fn errors_of(refusal: &Refusal) -> Vec<Text> {
-    refusal.errors.iter().take(ERRORS_MAX).map(|error| Text::from(error.as_str())).collect()
-}
-
-/// Declares the names once, so that the list and the match cannot differ.
-macro_rules! names {
-    ($($variant:ident => $name:literal),* $(,)?) => {
-        impl Event {
-            /// Every name, in the order in which `docs/audit.md` tells of them.
-            pub const NAMES: &[&str] = &[$($name),*];
-
-            /// The name on the wire.
-            #[must_use]
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$variant { .. } => $name),*
-                }
-            }
-        }
-    };
-}
-
-names! {
-    DaemonStarted => "daemon-started",
-    DaemonStopped => "daemon-stopped",
-    Reloaded => "reloaded",
-    ReloadRefused => "reload-refused",
-    ConnectionOpened => "connection-opened",
-    ConnectionRefused => "connection-refused",
-    ClientIdentified => "client-identified",
-    AuthenticationFailed => "authentication-failed",
-    AuthenticationSucceeded => "authentication-succeeded",
-    TargetRequested => "target-requested",
-    TargetNotResolved => "target-not-resolved",
-    Decision => "decision",
-    KeyPushed => "key-pushed",
-    KeyPushFailed => "key-push-failed",
-    UpstreamConnected => "upstream-connected",
-    UpstreamFailed => "upstream-failed",
-    Diagnosed => "diagnosed",
-    SessionStarted => "session-started",
-    ChannelStarted => "channel-started",
-    ChannelRefused => "channel-refused",
-    ChannelEnded => "channel-ended",
-    FileOperation => "file-operation",
-    RecordingFailed => "recording-failed",
-    RecordingSalvaged => "recording-salvaged",
-    ForwardListening => "forward-listening",
-    ForwardStarted => "forward-started",
-    ForwardEnded => "forward-ended",
-    ConsoleCommand => "console-command",
-    SessionWatched => "session-watched",
-    KillOrdered => "kill-ordered",
-    SessionEnded => "session-ended",
-    SessionInterrupted => "session-interrupted",
-    ConnectionEnded => "connection-ended",
-    ConnectionInterrupted => "connection-interrupted",
-    StoreUnavailable => "store-unavailable",
-    StoreRecovered => "store-recovered",
-    SinkOverflowed => "sink-overflowed",
-    Head => "head",
 }

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain::{LineHash, Tip};
 use super::{AuditError, Entry, Event, HeadFacts, Log, OtherHead};
-use crate::credential::BoxFuture;
 use crate::domain::{Fingerprint, NodeName};
 use crate::ssh::{HostKey, HostKeyError};
+use crate::tasks::BoxFuture;
 
 /// The key that signs for a node: Ed25519, in OpenSSH's format, mode 0600.
 #[derive(Debug)]

@@ -21,12 +21,13 @@ use tokio::sync::OnceCell;
 use super::access::{AssumeRole, AwsAccess};
 use super::actions::IamAction;
 use super::fault::{Fault, FaultKind};
-use crate::checkup::{BoxFuture, Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
+use crate::checkup::{Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
 use crate::clock::SharedClock;
 use crate::config::{AccountConfig, Config, is_region};
 use crate::credential::EphemeralKey;
 use crate::domain::InstanceId;
 use crate::target::Place;
+use crate::tasks::BoxFuture;
 
 /// An id of the right form that EC2 has never given.
 const NOBODY: &str = "i-00000000000000000";

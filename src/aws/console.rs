@@ -11,7 +11,8 @@ use data_encoding::BASE64;
 use super::access::PlaceClients;
 use super::fault::{Fault, FaultKind};
 use crate::domain::Target;
-use crate::target::{BoxFuture, Place};
+use crate::target::Place;
+use crate::tasks::BoxFuture;
 use crate::vouch::{ConsoleCopy, ConsoleFault, ConsoleReader};
 
 const ACTION: &str = "ec2:GetConsoleOutput";

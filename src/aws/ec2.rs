@@ -16,7 +16,8 @@ use super::images::ImageNames;
 use super::instances::{PortRule, targets};
 use super::question::{Question, questions};
 use crate::domain::{Target, TargetRef};
-use crate::target::{BoxFuture, Place, Source, SourceError, SourceErrorKind};
+use crate::target::{Place, Source, SourceError, SourceErrorKind};
+use crate::tasks::BoxFuture;
 
 const ACTION: &str = "ec2:DescribeInstances";
 /// EC2's largest page. One call without paging and filters draws from a smaller bucket.

@@ -13,9 +13,10 @@ use tracing::{debug, warn};
 use super::access::PlaceClients;
 use super::fault::{Fault, FaultKind};
 use crate::clock::SharedClock;
-use crate::credential::{BoxFuture, InjectError, InjectErrorKind, Injected, Injector, PublicHalf};
+use crate::credential::{InjectError, InjectErrorKind, Injected, Injector, PublicHalf};
 use crate::policy::Permit;
 use crate::target::Place;
+use crate::tasks::BoxFuture;
 
 /// A pushed key works for 60 seconds (EC2 API reference, SendSSHPublicKey).
 const KEY_LIFETIME: Duration = Duration::from_secs(60);

@@ -1,16 +1,11 @@
 //! What is asked of AWS, and what it may answer.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use jiff::SignedDuration;
 
 use crate::aws::IamAction;
 use crate::domain::InstanceId;
 use crate::target::Place;
-
-/// A future behind a pointer, so that a trait with asynchronous methods can be an object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::tasks::BoxFuture;
 
 /// AWS, asked harmlessly.
 pub trait Cloud: Send + Sync + std::fmt::Debug {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::domain::Verdict;
-pub use answers::{BoxFuture, Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
+pub use answers::{Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
 pub use check::{Check, Checkup, Subject};
 use errands::Errands;
 

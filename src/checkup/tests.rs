@@ -11,6 +11,7 @@ use crate::aws::{IAM_ACTIONS, IamAction, iam_action};
 use crate::config::Overrides;
 use crate::domain::InstanceId;
 use crate::target::Place;
+use crate::tasks::BoxFuture;
 
 const PERMIT: &str = "permit (principal, action, resource);";
 const USERS: &str = "[users.alice]\ngroups = [\"eng\"]\nauthorized_keys = [\"ssh-ed25519 \

@@ -15,20 +15,17 @@ mod failure;
 mod public_half;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 
 use jiff::Timestamp;
 
 use crate::domain::Fingerprint;
 use crate::policy::Permit;
 
+pub use crate::tasks::BoxFuture;
+
 pub use ephemeral::{EphemeralKey, KeyError};
 pub use failure::{InjectError, InjectErrorKind};
 pub use public_half::{NotPushable, PublicHalf};
-
-/// A future behind a pointer, so that a trait with asynchronous methods can be an object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Gets a key accepted by the permit's target, for the permit's login, for about a minute.
 pub trait Injector: Send + Sync + fmt::Debug {

@@ -17,11 +17,10 @@
 mod checks;
 mod facts;
 mod subject;
+mod testimony;
 mod verdict;
 mod words;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +35,7 @@ pub use subject::Subject;
 pub use verdict::{Check, Diagnosis, Symptom};
 
 use crate::domain::Target;
+use crate::tasks::BoxFuture;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -46,11 +46,7 @@ mod tests;
 pub trait Surveyor: Send + Sync + std::fmt::Debug {
     /// What is known of the way to a target when `patience` is over at the latest. What has not answered by then is a
     /// gap; nothing fails.
-    fn survey<'a>(
-        &'a self,
-        target: &'a Arc<Target>,
-        patience: Duration,
-    ) -> Pin<Box<dyn Future<Output = Facts> + Send + 'a>>;
+    fn survey<'a>(&'a self, target: &'a Arc<Target>, patience: Duration) -> BoxFuture<'a, Facts>;
 }
 
 /// Knows nothing: where AWS is not asked.
@@ -58,11 +54,7 @@ pub trait Surveyor: Send + Sync + std::fmt::Debug {
 pub struct Unasked;
 
 impl Surveyor for Unasked {
-    fn survey<'a>(
-        &'a self,
-        target: &'a Arc<Target>,
-        _patience: Duration,
-    ) -> Pin<Box<dyn Future<Output = Facts> + Send + 'a>> {
+    fn survey<'a>(&'a self, target: &'a Arc<Target>, _patience: Duration) -> BoxFuture<'a, Facts> {
         Box::pin(std::future::ready(Facts::unknown(Arc::clone(target), &Gap::new("", GapReason::NotAsked))))
     }
 }

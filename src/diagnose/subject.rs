@@ -173,7 +173,7 @@ impl Subject {
     }
 
     /// Whether it can be why a connection failed in this way. What was merely seen ([`Self::Push`],
-    /// [`Self::Answer`], [`Self::HostKey`]) is not among them: see [`seen`].
+    /// [`Self::Answer`], [`Self::HostKey`]) is not among them: see [`super::testimony`].
     #[must_use]
     pub(super) fn explains(self, class: FailureClass) -> bool {
         use Subject as S;
@@ -211,87 +211,10 @@ impl Subject {
     }
 }
 
-/// The subject under which what was seen stands, where there is one.
-pub(super) fn seen(class: FailureClass) -> Option<Subject> {
-    match class {
-        FailureClass::PushDenied
-        | FailureClass::PushNoCredentials
-        | FailureClass::PushThrottled
-        | FailureClass::PushInvalid
-        | FailureClass::PushFailed
-        | FailureClass::InstanceGone
-        | FailureClass::InstanceNotRunning
-        | FailureClass::InstanceUnavailable => Some(Subject::Push),
-        FailureClass::ConnectionRefused
-        | FailureClass::ConnectTimeout
-        | FailureClass::Unreachable
-        | FailureClass::NoBanner
-        | FailureClass::NotSsh
-        | FailureClass::NoCommonAlgorithm
-        | FailureClass::HandshakeFailed
-        | FailureClass::LoginRejected
-        | FailureClass::LoginTimeout => Some(Subject::Answer),
-        FailureClass::HostKeyUnknown | FailureClass::HostKeyChanged => Some(Subject::HostKey),
-        FailureClass::OwnFault => None,
-    }
-}
-
-/// Whether what was seen says by itself where the fault is. Otherwise it is a cause only when everything that could
-/// explain it was looked at and is sound.
-pub(super) fn speaks_for_itself(class: FailureClass) -> bool {
-    match class {
-        FailureClass::ConnectTimeout
-        | FailureClass::Unreachable
-        | FailureClass::NoBanner
-        | FailureClass::HandshakeFailed
-        | FailureClass::LoginRejected
-        | FailureClass::LoginTimeout
-        | FailureClass::OwnFault => false,
-        FailureClass::PushDenied
-        | FailureClass::PushNoCredentials
-        | FailureClass::PushThrottled
-        | FailureClass::PushInvalid
-        | FailureClass::PushFailed
-        | FailureClass::InstanceGone
-        | FailureClass::InstanceNotRunning
-        | FailureClass::InstanceUnavailable
-        | FailureClass::ConnectionRefused
-        | FailureClass::NotSsh
-        | FailureClass::NoCommonAlgorithm
-        | FailureClass::HostKeyUnknown
-        | FailureClass::HostKeyChanged => true,
-    }
-}
-
-/// Whether the machine must have been reached for a connection to fail in this way: packets go there and back.
-pub(super) fn proves_arrival(class: FailureClass) -> bool {
-    match class {
-        FailureClass::ConnectionRefused
-        | FailureClass::NoBanner
-        | FailureClass::NotSsh
-        | FailureClass::NoCommonAlgorithm
-        | FailureClass::HandshakeFailed
-        | FailureClass::HostKeyUnknown
-        | FailureClass::HostKeyChanged
-        | FailureClass::LoginRejected
-        | FailureClass::LoginTimeout => true,
-        FailureClass::PushDenied
-        | FailureClass::PushNoCredentials
-        | FailureClass::PushThrottled
-        | FailureClass::PushInvalid
-        | FailureClass::PushFailed
-        | FailureClass::InstanceGone
-        | FailureClass::InstanceNotRunning
-        | FailureClass::InstanceUnavailable
-        | FailureClass::ConnectTimeout
-        | FailureClass::Unreachable
-        | FailureClass::OwnFault => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::testimony::Testimony;
 
     #[test]
     fn labels_and_titles_are_distinct_and_of_one_form() {
@@ -307,7 +230,7 @@ mod tests {
     fn what_cannot_explain_a_failure_is_never_blamed_for_it() {
         use FailureClass as C;
         for network in Subject::ALL.into_iter().filter(|subject| subject.is_network()) {
-            for class in C::ALL.into_iter().filter(|class| proves_arrival(*class)) {
+            for class in C::ALL.into_iter().filter(|class| Testimony::of(*class).proves_arrival) {
                 assert!(!network.explains(class), "{network:?} {class:?}");
             }
         }

@@ -1,6 +1,7 @@
 //! The checklist, and what follows from it.
 
-use super::subject::{self, Subject};
+use super::subject::Subject;
+use super::testimony::Testimony;
 use super::words;
 use crate::domain::{FailureClass, Login, Verdict};
 
@@ -65,7 +66,7 @@ impl Diagnosis {
     /// What follows from these checks, where a connection failed in this way or nobody tried.
     #[must_use]
     pub fn of(checks: Vec<Check>, class: Option<FailureClass>) -> Self {
-        Self { checks, class, reached: class.is_some_and(subject::proves_arrival) }
+        Self { checks, class, reached: class.is_some_and(|class| Testimony::of(class).proves_arrival) }
     }
 
     /// The same, where the machine was reached and nothing failed.
@@ -81,8 +82,9 @@ impl Diagnosis {
     pub fn cause(&self) -> Option<&Check> {
         let Some(class) = self.class else { return self.first_broken(|_| true) };
         self.first_broken(|subject| subject.explains(class)).or_else(|| {
-            let nothing_else = subject::speaks_for_itself(class) || self.open().next().is_none();
-            let seen = subject::seen(class).filter(|_| nothing_else)?;
+            let testimony = Testimony::of(class);
+            let nothing_else = testimony.speaks_for_itself || self.open().next().is_none();
+            let seen = testimony.seen.filter(|_| nothing_else)?;
             self.first_broken(|subject| subject == seen)
         })
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::credential::BoxFuture;
 use crate::domain::{NodeName, RecordingId};
 use crate::record::vault::Vault;
 use crate::store::Discarded;
+use crate::tasks::BoxFuture;
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::audit::verify::{Demands, Verifier};
 use crate::audit::{AuditKey, AuditKeys, JournalLine, LineHash, PruneRecord, Tip};
-use crate::credential::BoxFuture;
 use crate::domain::{ConnectionId, SessionId};
 use crate::store::testing::on_both;
 use crate::store::{Discarded, EventFilter, SessionFilter};
+use crate::tasks::BoxFuture;
 
 const START: &str = "2026-01-01T00:00:00Z";
 

@@ -9,9 +9,9 @@ use super::files::{Files, Operations};
 use super::hashing::{Hashers, Sum};
 use super::recorders::{Program, Subject};
 use super::tape::{Kind, Tape};
-use crate::credential::BoxFuture;
 use crate::domain::{Ending, RecordMode, RecordingId};
 use crate::relay::Witness;
+use crate::tasks::BoxFuture;
 
 /// The first output of a program that is kept, in bytes, where policy asks for it.
 const OUTPUT_KEPT: usize = 64 * 1024;

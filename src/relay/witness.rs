@@ -1,7 +1,7 @@
 //! Who sees a running channel as it goes past.
 
-use crate::credential::BoxFuture;
 use crate::domain::Ending;
+use crate::tasks::BoxFuture;
 
 /// Sees what goes through a channel, in the order in which it is passed on. The relay waits where the witness asks it to;
 /// all other calls are quick, on the connection's own thread.

@@ -26,8 +26,11 @@ use crate::relay::{Activity, Outcome, Stop};
 use crate::ssh::{Negotiated, Opener};
 use crate::upstream::{Attempt, Pushed, Upstream};
 use crate::vouch::Vouched;
+
 #[cfg(test)]
-use crate::{domain::Action, policy::Question};
+use crate::domain::Action;
+#[cfg(test)]
+use crate::policy::Question;
 
 /// How long the channels of a session that was ordered to end may take to say so.
 const FAREWELL: Duration = Duration::from_secs(3);

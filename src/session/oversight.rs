@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use crate::audit::{AuditError, Entry, Event, Text};
-use crate::credential::BoxFuture;
 use crate::domain::SessionId;
+use crate::tasks::BoxFuture;
 
 /// One order.
 #[derive(Debug, Clone, PartialEq, Eq)]

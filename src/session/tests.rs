@@ -17,7 +17,7 @@ use super::{Gateway, Peer, Services, Settings, serve};
 use crate::audit::{Collected, Log, Way};
 use crate::auth::{Directory, Extensions, IdentitySources};
 use crate::clock::{HandSetClock, SharedClock};
-use crate::credential::{BoxFuture, InjectError, Injected, Injector, PublicHalf};
+use crate::credential::{InjectError, Injected, Injector, PublicHalf};
 use crate::domain::{
     Action, AuthMethod, ConnectionId, Fingerprint, Identity, Login, PinVoucher, Target, UserName,
 };
@@ -31,6 +31,7 @@ use crate::ssh::{
 };
 use crate::target::testing::{Answer, FakeSource, place};
 use crate::target::{Inventory, Source};
+use crate::tasks::BoxFuture;
 use crate::tasks::Tasks;
 use crate::upstream::{self, Connector};
 use crate::vouch::{PinBoard, PinError, PinnedKey};

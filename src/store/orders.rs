@@ -16,9 +16,9 @@ use super::rows::Cells;
 use super::sql::{Sql, Value};
 use super::{Store, StoreError, answered};
 use crate::clock::SharedClock;
-use crate::credential::BoxFuture;
 use crate::domain::{NodeName, SessionId};
 use crate::session::{Order, OrderKind, Orders};
+use crate::tasks::BoxFuture;
 
 fn name(what: OrderKind) -> &'static str {
     match what {

@@ -28,7 +28,7 @@ pub use inventory::{Inventory, Resolution, Settings};
 pub use login::{LOGIN_TAG, default_login, default_logins};
 pub use port::port_from_tags;
 pub use presence::{Gone, Presence};
-pub use source::{BoxFuture, Place, Source, SourceError, SourceErrorKind};
+pub use source::{Place, Source, SourceError, SourceErrorKind};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,13 +1,9 @@
 //! Where targets come from: one account in one region.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 
 use crate::domain::{Target, TargetRef};
-
-/// A future behind a pointer, so that a trait with asynchronous methods can be an object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::tasks::BoxFuture;
 
 /// One account in one region.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

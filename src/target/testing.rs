@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
-use super::source::{BoxFuture, Place, Source, SourceError, SourceErrorKind};
+use super::source::{Place, Source, SourceError, SourceErrorKind};
 use crate::domain::{InstanceId, Target, TargetRef};
+use crate::tasks::BoxFuture;
 
 /// A running instance named `name`; `number` makes its id and its address `10.0.0.number`.
 pub(crate) fn target(name: &str, number: u8) -> Target {

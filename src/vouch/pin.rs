@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Fingerprint, PinVoucher, Target};
-use crate::target::BoxFuture;
+use crate::tasks::BoxFuture;
 
 /// A key that an instance is known by, and how that came.
 #[derive(Debug, Clone, PartialEq, Eq)]

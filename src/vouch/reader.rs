@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::console::{ConsoleError, read_console};
 use super::known::KnownKeys;
 use crate::domain::Target;
-use crate::target::BoxFuture;
+use crate::tasks::BoxFuture;
 
 /// Which copy of a console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::*;
 use crate::audit::{AuditKey, Collected, Entry, Event, HeadBoard, Heads, JournalLine, Log, Reloadable, Tip};
 use crate::clock::HandSetClock;
-use crate::credential::BoxFuture;
 use crate::domain::NodeName;
+use crate::tasks::BoxFuture;
 
 /// The last heads that nodes have signed.
 #[derive(Clone, Default)]

@@ -3,8 +3,8 @@
 use super::report::{Break, Finding};
 use super::{Demands, RecordingClaim, RecordingState, Report, Verifier};
 use crate::audit::{JournalLine, NodeHead, PruneRecord};
-use crate::credential::BoxFuture;
 use crate::domain::NodeName;
+use crate::tasks::BoxFuture;
 
 /// What verification asks of a store. Errors are sentences without the full stop.
 pub trait Trail: Send + Sync {

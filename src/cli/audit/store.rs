@@ -11,11 +11,11 @@ use crate::audit::verify::{Account, RecordingClaim, RecordingState, Trail};
 use crate::audit::{JournalLine, LineHash, NodeHead, known_to_journal};
 use crate::cli::CliError;
 use crate::config::{Config, StoreConfig};
-use crate::credential::BoxFuture;
 use crate::domain::{NodeName, RecordingId};
 use crate::record::Spool;
 use crate::record::vault::{Vault, VaultError};
 use crate::store::{self, Store, StoreError};
+use crate::tasks::BoxFuture;
 
 /// How many lines are asked for at a time.
 const PAGE: u32 = 1000;

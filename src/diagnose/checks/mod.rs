@@ -1,11 +1,20 @@
 //! The checks, one file for each kind of thing; each takes the whole case and gives one line, or none where the question does
 //! not arise. What they share is in [`case`]: whom it is about, who dials whom, and how a doubt is told.
+//!
+//! What always holds:
+//! - A check is a pure function of the case, and none reads what another one found; so their order is only that of the list.
+//! - What is not known is a doubt with its reason, never an answer (`hiding_a_fact_never_turns_a_verdict_round`).
+//! - Where packets are proved to arrive, what AWS says against it is told as a contradiction, whatever the check.
+//!
+//! What is not here: which check is the cause ([`super::Diagnosis::cause`]), and what a failure tells by itself
+//! (`testimony`).
 
 mod access;
 mod acl;
 mod bastion;
 mod case;
 mod clock;
+mod failure;
 mod family;
 mod group;
 mod image;
@@ -17,10 +26,9 @@ mod route;
 use case::Case;
 
 use super::facts::Facts;
-use super::subject::proves_arrival;
+use super::testimony::Testimony;
 use super::verdict::{Check, Diagnosis, Symptom};
-use crate::domain::Login;
-use crate::domain::Verdict;
+use crate::domain::{Login, Verdict};
 
 /// What facts say: the whole checklist, and by it the most likely cause of what was seen.
 #[must_use]
@@ -32,7 +40,7 @@ pub fn diagnose(facts: &Facts, symptom: Option<&Symptom>) -> Diagnosis {
 #[must_use]
 pub fn diagnose_login(facts: &Facts, symptom: Option<&Symptom>, login: Option<&Login>) -> Diagnosis {
     let class = symptom.map(|symptom| symptom.class);
-    let reached = class.is_some_and(proves_arrival);
+    let reached = class.is_some_and(|class| Testimony::of(class).proves_arrival);
     Diagnosis::of(checklist(&Case::new(facts, class, reached, login)), class)
 }
 

@@ -11,7 +11,7 @@ use object_store::client::{
 use object_store::{ClientOptions, Result};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::credential::BoxFuture;
+use crate::tasks::BoxFuture;
 
 const MODE: &str = "x-amz-object-lock-mode";
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";

@@ -21,8 +21,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::io::AsyncReadExt as _;
 
 use super::spool::Spool;
-use crate::credential::BoxFuture;
 use crate::domain::RecordingId;
+use crate::tasks::BoxFuture;
 
 pub use lock::{LockMode, ObjectLock};
 pub use s3::{Encryption, S3Settings};

@@ -1,4 +1,9 @@
-//! Each test on both databases.
+//! Each test on both databases: labs, and journals' lines made by hand.
+//!
+//! What always holds: a test has a database of its own, empty when it begins; PostgreSQL is a real server, one for the
+//! whole test process, and where it is not installed, that is said loudly.
+//!
+//! What is not here: a stand-in for a database.
 
 pub(crate) mod postgres;
 
@@ -34,6 +39,13 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+impl Cluster {
+    /// Ends the server as a crash would: nothing is finished, everything must be recovered.
+    pub(crate) fn crash(&mut self) {
+        self.end("-QUIT");
+    }
+}
 
 /// Where the database of one test is.
 pub(crate) struct Lab {

@@ -1,5 +1,5 @@
 //! A PostgreSQL server of the tests' own: on loopback, in a directory of its own, as an unprivileged
-//! user, and gone when the tests are.
+//! user, and gone when the tests are. `tests/suite` takes this very file.
 //!
 //! It needs Debian's package `postgresql` (`tests/run setup` installs it) and nothing that is running.
 
@@ -55,10 +55,10 @@ impl Cluster {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Ends the server as a crash would: nothing is finished, everything must be recovered.
-    pub(crate) fn crash(&mut self) {
+    /// Ends the server by this signal, as `kill` writes it, and waits until it is gone.
+    pub(crate) fn end(&mut self, signal: &str) {
         let pid = self.server.as_ref().expect("a running server").id();
-        let sent = Command::new("kill").args(["-QUIT", &pid.to_string()]).status();
+        let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
         assert!(sent.expect("kill runs").success(), "the server takes signals");
         self.server.take().expect("a running server").wait().expect("our child");
     }
@@ -110,7 +110,7 @@ impl Cluster {
             "unix_socket_directories=",
             "fsync=off",
             "full_page_writes=off",
-            "max_connections=200",
+            "max_connections=400",
             "shared_buffers=32MB",
         ];
         let mut server = self.program("postgres");
@@ -142,7 +142,8 @@ impl Cluster {
         self.directory.join("data")
     }
 
-    fn program(&self, name: &str) -> Command {
+    /// One of the programs of its version.
+    pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command.current_dir(&self.directory).env_clear().env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
         if let Some((uid, gid)) = self.run_as {

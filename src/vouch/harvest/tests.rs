@@ -10,8 +10,9 @@ use super::*;
 use crate::clock::HandSetClock;
 use crate::domain::{Fingerprint, HostKeyVoucher};
 use crate::signature::keygen::{KeyFiles, Workshop};
+use crate::target::Source;
 use crate::target::testing::{FakeSource, place as a_place, target};
-use crate::target::{BoxFuture, Source};
+use crate::tasks::BoxFuture;
 use crate::vouch::{ConsoleCopy, PinnedKey};
 
 const START: &str = "2026-11-22T10:00:00Z";
