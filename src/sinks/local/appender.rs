@@ -1,8 +1,8 @@
 //! A file of lines: appended to, cut back when a write fails, found again when rotated.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,16 +79,15 @@ fn is_moved(path: &Path, open: &File) -> io::Result<bool> {
     }
 }
 
-/// Opens the file, in a directory that is made where it is missing, and keeps others away: cutting a failed line back would cut theirs.
+/// Opens the file and keeps others away: cutting a failed line back would cut theirs.
 fn open_locked(path: &Path) -> io::Result<File> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     lock(&file)?;
     // A new file's name is durable only when its directory is.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()?;
     Ok(file)
 }
@@ -321,17 +320,6 @@ mod tests {
         file.append(b"three\n").expect("written");
         assert_eq!(fs::read_to_string(&old).expect("readable"), "one\n");
         assert_eq!(fs::read_to_string(&path).expect("readable"), "three\n");
-    }
-
-    #[test]
-    fn a_directory_that_is_missing_is_made_for_the_owner_alone() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("logs/drawbridge/audit.jsonl");
-        let mut file = LogFile::new(path.clone());
-        file.append(b"one\n").expect("written");
-        assert_eq!(fs::read_to_string(&path).expect("readable"), "one\n");
-        let made = fs::metadata(directory.path().join("logs")).expect("made");
-        assert_eq!(made.mode() & 0o777, 0o700);
     }
 
     #[test]
