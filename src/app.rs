@@ -48,7 +48,7 @@ pub enum AppError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another program using this port?")]
+    #[error("drawbridge cannot listen on {address}: {source}; {}", listener::remedy(.source, .address))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -108,7 +108,7 @@ pub async fn run(
     let vault = recordings::vault(&config)?;
     let mut operating = Operating::bind(&config).await?;
     let (services, keeping, harvest) = build::services(&config, &aws, &operating).await?;
-    let listeners = bind(&config.server.listen).await?;
+    let listeners = bind(&config.server.listen)?;
     let addresses: Vec<SocketAddr> = listeners.iter().map(|(_, address)| *address).collect();
     let workers = Workers::start(config.server.worker_threads, &services.tasks).map_err(AppError::Worker)?;
     operating.watch(&config, &services, &workers);
@@ -158,11 +158,11 @@ pub async fn run(
     if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 
-async fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<(TcpListener, SocketAddr)>, AppError> {
     let mut listeners = Vec::new();
     for &address in addresses {
         let refused = |source| AppError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = listener::bind(address, addresses).map_err(refused)?;
         let bound = listener.local_addr().map_err(refused)?;
         listeners.push((listener, bound));
     }

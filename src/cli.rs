@@ -21,7 +21,7 @@ use std::io::{self, Write};
 pub use args::{Arguments, AuditCommand, Command, HostKeysCommand, PolicyCommand};
 use args::{AsAnybody, AsUser, ConfigArgs, ExplainArgs};
 
-use crate::config::{Config, Overrides, VARIABLE_PREFIX};
+use crate::config::{Config, Overrides, VARIABLE_NEAR_MISS};
 use crate::console::{self, Question};
 use crate::problem::Problem;
 
@@ -110,7 +110,7 @@ fn dispatch(command: Command, out: &mut impl Write, err: &mut impl Write) -> Res
             let config = load(&args.config)?;
             runtime(&config)?.block_on(prune::run(&config, &args, out))
         }
-        Command::IamPolicy(args) => iam_policy::run(&load(&args.config)?, &args, out, err),
+        Command::IamPolicy(args) => iam_policy::run(&load_to_ask(&args.config)?, &args, out, err),
         Command::HostCa { config } => {
             writeln!(out, "{}", parts::host_ca_line(&load(&config)?)?)?;
             Ok(Exit::Done)
@@ -131,7 +131,7 @@ fn ask(
     err: &mut impl Write,
 ) -> Result<Exit, CliError> {
     let config = load(&by.config)?;
-    let answer = runtime(&config)?.block_on(parts::console(&config, by, command))?;
+    let answer = runtime(&config)?.block_on(parts::console(&config, by, command, err))?;
     let verdict = answer.verdict;
     answer.write(out, err)?;
     Ok(exit(verdict))
@@ -179,7 +179,7 @@ fn serve(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Exit, CliError> 
 fn check(arguments: &ConfigArgs, out: &mut impl Write) -> Result<Exit, CliError> {
     let problems = match load(arguments) {
         Ok(config) => {
-            let problems = parts::problems_of_files(&config);
+            let problems = parts::problems_of_files(&config, &arguments.config);
             if problems.is_empty() {
                 summarise(&config, out)?;
                 return Ok(Exit::Done);
@@ -213,10 +213,10 @@ fn policy(command: PolicyCommand, out: &mut impl Write) -> Result<Exit, CliError
     match command {
         PolicyCommand::Explain(ExplainArgs { config, question }) => {
             let wanted = question.wanted().map_err(|reason| CliError::Usage(reason.to_owned()))?;
-            let config = load(&config)?;
+            let config = load_to_ask(&config)?;
             runtime(&config)?.block_on(parts::policy_explain(&config, &question, &wanted, out))
         }
-        PolicyCommand::Test { file, config } => parts::policy_test(&load(&config)?, &file, out),
+        PolicyCommand::Test { file, config } => parts::policy_test(&load_to_ask(&config)?, &file, out),
     }
 }
 
@@ -229,12 +229,18 @@ fn load_with(arguments: &ConfigArgs, listen: Vec<String>) -> Result<Config, CliE
     Config::load(Some(&arguments.config), variables(), &flags).map_err(CliError::Problems)
 }
 
-/// Our variables. One that is not Unicode is kept, with marks in it, so that it is complained
+/// For commands that need the configuration and the policy alone, wherever they run: in CI, on a laptop.
+fn load_to_ask(arguments: &ConfigArgs) -> Result<Config, CliError> {
+    let flags = Overrides { listen: Vec::new(), set: arguments.set.clone() };
+    Config::load_to_ask(Some(&arguments.config), variables(), &flags).map_err(CliError::Problems)
+}
+
+/// Our variables, and those that nearly are. One that is not Unicode is kept, with marks in it, so that it is complained
 /// about and not overlooked.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .map(|(name, text)| (name.to_string_lossy().into_owned(), text.to_string_lossy().into_owned()))
-        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+        .filter(|(name, _)| name.starts_with(VARIABLE_NEAR_MISS))
 }
 
 fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CliError> {
@@ -272,6 +278,73 @@ mod tests {
         let exit = run(arguments, &mut out, &mut err);
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         (exit, text(out), text(err))
+    }
+
+    /// The example files, copied as the README says, and the path of the configuration.
+    fn examples() -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().expect("a directory");
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for name in ["users.toml", "policy.cedar", "policy-tests.toml"] {
+            std::fs::copy(shipped.join(name), folder.path().join(name)).expect("a copy");
+        }
+        let config = folder.path().join("drawbridge.toml");
+        std::fs::copy(shipped.join("minimal.toml"), &config).expect("a copy");
+        (folder, config.display().to_string())
+    }
+
+    #[test]
+    fn the_examples_are_sound_when_they_are_copied_as_the_readme_says() {
+        let (folder, config) = examples();
+        let state = format!("data.dir={}", folder.path().join("state").display());
+        let (exit, out, _) = run_with(&["drawbridge", "check", "--config", &config, "--set", &state]);
+        assert_eq!(exit, Exit::Done, "{out}");
+        let table = folder.path().join("policy-tests.toml").display().to_string();
+        let (exit, out, _) =
+            run_with(&["drawbridge", "policy", "test", &table, "--config", &config, "--set", &state]);
+        assert_eq!(exit, Exit::Done, "{out}");
+    }
+
+    #[test]
+    fn what_serve_would_stumble_over_is_found_by_check() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let (folder, config) = examples();
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).expect("a directory");
+        let mut options = std::fs::OpenOptions::new();
+        let mut key =
+            options.write(true).create_new(true).mode(0o600).open(state.join("audit_key")).expect("a file");
+        key.write_all(b"-----BEGIN RSA PRIVATE KEY-----\n").expect("written");
+        std::fs::write(folder.path().join("ca.pem"), "no certificate\n").expect("a file");
+        let text = format!(
+            "[data]\ndir = \"{}\"\n[[audit.sinks]]\nname = \"siem\"\nkind = \"syslog\"\nto = \"tls://logs.example.com\"\nca = \"ca.pem\"\n\
+             [store]\nurl = \"postgres://me:secret@db:99999/records\"\n",
+            state.display()
+        );
+        std::fs::write(&config, text).expect("a file");
+        let (exit, out, _) = run_with(&["drawbridge", "check", "--config", &config]);
+        assert_eq!(exit, Exit::Failed, "{out}");
+        assert!(out.contains("audit_key: it is not an unencrypted Ed25519 private key"), "{out}");
+        assert!(out.contains("drawbridge.toml: the sink siem cannot be used: "), "{out}");
+        assert!(out.contains("`store.url`: it is not the URL of a PostgreSQL database: "), "{out}");
+        assert!(out.starts_with("The configuration has 3 problems.") && !out.contains("secret"), "{out}");
+    }
+
+    #[test]
+    fn the_policy_is_tested_where_drawbridge_keeps_nothing() {
+        let (folder, config) = examples();
+        let table = folder.path().join("policy-tests.toml").display().to_string();
+        // Nobody can make a directory below a file, not even root.
+        let nowhere = format!("data.dir={table}/state");
+        let with = |command: &[&str]| {
+            let line = ["drawbridge"].iter().chain(command).copied();
+            run_with(&line.chain(["--config", &config, "--set", &nowhere]).collect::<Vec<_>>())
+        };
+        let (exit, out, err) = with(&["policy", "test", &table]);
+        assert_eq!(exit, Exit::Done, "{out}{err}");
+        let (exit, out, err) = with(&["iam-policy", "--account", "main"]);
+        assert!(exit == Exit::Done && out.contains("SendSSHPublicKey"), "{out}{err}");
+        let (exit, out, _) = with(&["check"]);
+        assert!(exit == Exit::Failed && out.contains("`data.dir`"), "{out}");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! is told nothing and is on record.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,48 @@ use crate::session::{Peer, Services};
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// IPv6 clients are counted by network: whoever has one address has 2^64 of them.
 const IPV6_PREFIX: u8 = 64;
+
+/// Connections that the system completes while none is accepted; as the standard library has it.
+const BACKLOG: i32 = 1024;
+
+/// Listens on one of the addresses that are listened on together.
+///
+/// By itself an IPv6 address such as `[::]` takes IPv4 as well. Beside an IPv4 address with the same port it leaves
+/// IPv4 to that one: the second of the two would find the port taken.
+///
+/// # Errors
+/// What the system says. [`remedy`] has what helps.
+pub fn bind(address: SocketAddr, together: &[SocketAddr]) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let same_port = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+    if address.is_ipv6() && together.iter().any(same_port) {
+        socket.set_only_v6(true)?;
+    }
+    // A restart does not wait for connections of before.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// What helps when an address cannot be listened on, as the end of a sentence.
+#[must_use]
+pub fn remedy(error: &io::Error, address: &SocketAddr) -> String {
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        let port = address.port();
+        return format!("another program uses this port, and `ss -ltnp 'sport = {port}'` says which");
+    }
+    let helps = if kind == io::ErrorKind::PermissionDenied {
+        "choose a port from 1024, or give drawbridge CAP_NET_BIND_SERVICE (deploy/drawbridge.service says how)"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "this machine does not have that address: listen on one of its own, or on 0.0.0.0 or [::] for all"
+    } else {
+        "check `server.listen`"
+    };
+    helps.to_owned()
+}
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +234,38 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("address")
+    }
+
+    #[tokio::test]
+    async fn every_address_of_ipv4_and_of_ipv6_goes_together_with_one_port() {
+        let Ok(probe) = bind("[::]:0".parse().expect("an address"), &[]) else { return };
+        let port = probe.local_addr().expect("bound").port();
+        drop(probe);
+        let together = [SocketAddr::new(ip("0.0.0.0"), port), SocketAddr::new(ip("::"), port)];
+        let bound: Vec<_> = together.iter().map(|address| bind(*address, &together)).collect();
+        assert!(bound.iter().all(Result::is_ok), "{bound:?}");
+        let both = [ip("127.0.0.1"), ip("::1")].map(|host| std::net::TcpStream::connect((host, port)));
+        assert!(both[0].is_ok(), "{both:?}");
+    }
+
+    #[tokio::test]
+    async fn ipv6_alone_takes_ipv4_as_well() {
+        let Ok(listener) = bind("[::]:0".parse().expect("an address"), &[]) else { return };
+        let port = listener.local_addr().expect("bound").port();
+        assert!(std::net::TcpStream::connect((ip("127.0.0.1"), port)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_cannot_listen_is_told_what_helps_with_that_reason() {
+        let taken = bind("127.0.0.1:0".parse().expect("an address"), &[]).expect("free");
+        let address = taken.local_addr().expect("bound");
+        let error = bind(address, &[]).expect_err("taken");
+        assert!(remedy(&error, &address).contains("another program"), "{error}");
+        let below = remedy(&io::ErrorKind::PermissionDenied.into(), &address);
+        assert!(below.contains("CAP_NET_BIND_SERVICE") && !below.contains("another program"), "{below}");
+        let elsewhere = "192.0.2.1:0".parse().expect("an address");
+        let error = bind(elsewhere, &[]).expect_err("a documentation address");
+        assert!(remedy(&error, &elsewhere).contains("does not have that address"), "{error}");
     }
 
     #[test]

@@ -19,6 +19,10 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::audit::json::misleads;
 
+/// The AWS SDK warns of each place where it finds no credentials, with everything that it knows as Rust prints it, at
+/// every attempt. What came of all of them is in a line of ours.
+const AWS_QUIET: &str = "aws_config=error,aws_runtime=error,";
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -81,6 +85,11 @@ where
     Registry::default().with(layer(format, coloured, writer)).with(filter)
 }
 
+/// Whether [`init`] can read the level.
+pub(crate) fn can_read(level: &str) -> bool {
+    filter(level).is_ok()
+}
+
 /// Reads the level. To the filter a bare word that is no level is a module's name, and nothing at
 /// all means `error`; people who write that mean something else, so both are refused.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
@@ -91,7 +100,10 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     if !directives.iter().all(means_a_level) {
         return Err(wrong());
     }
-    EnvFilter::builder().with_regex(false).parse(directives.join(",")).map_err(|_| wrong())
+    let usual = |level: &str| ["info", "warn"].iter().any(|usual| level.eq_ignore_ascii_case(usual));
+    let quiet = if matches!(directives.as_slice(), [level] if usual(level)) { AWS_QUIET } else { "" };
+    let directives = format!("{quiet}{}", directives.join(","));
+    EnvFilter::builder().with_regex(false).parse(directives).map_err(|_| wrong())
 }
 
 fn layer<W>(format: LogFormat, coloured: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
@@ -196,14 +208,18 @@ mod tests {
     }
 
     fn logged(format: LogFormat, level: &str) -> String {
-        let kept = Kept::default();
-        let writer = kept.clone();
-        let filter = filter(level).expect("a level");
-        tracing::subscriber::with_default(subscriber(format, filter, false, move || writer.clone()), || {
+        told(format, level, || {
             let _span = tracing::info_span!("connection", id = "c-1").entered();
             tracing::info!(reason = "\u{1b}[2J", file = %HOSTILE, "hello");
             tracing::debug!("details");
-        });
+        })
+    }
+
+    fn told(format: LogFormat, level: &str, tell: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let filter = filter(level).expect("a level");
+        tracing::subscriber::with_default(subscriber(format, filter, false, move || writer.clone()), tell);
         let bytes = kept.0.lock().expect("not poisoned").clone();
         String::from_utf8(bytes).expect("text")
     }
@@ -216,6 +232,17 @@ mod tests {
         assert_eq!(line.find(misleads), None, "one line, and nothing in it steers: {text:?}");
         assert!(text.contains("file=a\\u{1b}]0;owned\\u{7}\\n2026"), "{text}");
         assert!(!text.contains("details"), "{text}");
+    }
+
+    #[test]
+    fn the_sdk_s_own_attempts_at_credentials_are_told_to_whoever_asks_for_more() {
+        let tell = || tracing::warn!(target: "aws_config::meta::credentials::chain", "a provider has none");
+        for (level, wanted) in
+            [("info", false), ("WARN", false), ("debug", true), ("info,drawbridge=warn", true)]
+        {
+            assert_eq!(!told(LogFormat::Text, level, tell).is_empty(), wanted, "{level}");
+        }
+        assert_eq!(told(LogFormat::Text, "off", tell), "");
     }
 
     #[test]

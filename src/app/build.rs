@@ -231,6 +231,9 @@ pub(crate) fn upstream_settings(config: &Config) -> upstream::Settings {
 
 /// What an operator chose below the standard of the defaults is said at each start.
 fn tell_of_exceptions(config: &Config) {
+    if config.inventory.accounts.is_empty() {
+        tracing::warn!("no account is configured, so no instance can be reached; add [[inventory.accounts]]");
+    }
     let added: Vec<&str> = config.server.offer.additions().collect();
     if !added.is_empty() {
         let algorithms = added.join(", ");

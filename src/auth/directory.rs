@@ -53,6 +53,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub struct Directory {
     users: BTreeMap<UserName, Arc<User>>,
+    /// Those that somebody is in, and those that the users file lists.
+    groups: BTreeSet<String>,
     /// Lines that let in, by key blob.
     pub(super) login_keys: HashMap<Vec<u8>, Vec<Entry>>,
     /// `cert-authority` lines, by the CA's key blob.
@@ -74,9 +76,10 @@ impl Directory {
         let mut problems = Vec::new();
         match read_text(&sources.users_file, "users file") {
             Ok(text) => {
-                let (entries, found) = users_file::parse(&sources.users_file, &text);
-                problems.extend(found);
-                entries.into_iter().for_each(|entry| directory.add_user(entry));
+                let file = users_file::parse(&sources.users_file, &text);
+                problems.extend(file.problems);
+                directory.groups = file.groups;
+                file.users.into_iter().for_each(|entry| directory.add_user(entry));
             }
             Err(problem) => problems.push(problem),
         }
@@ -99,6 +102,12 @@ impl Directory {
     /// Every user, sorted by name.
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.values().map(Arc::as_ref)
+    }
+
+    /// Whether there is such a group: somebody is in it, or the users file lists it under `[groups]`.
+    #[must_use]
+    pub fn has_group(&self, name: &str) -> bool {
+        self.groups.contains(name)
     }
 
     /// The user whom somebody typed as SSH user name, which may be anything of any length. Only an
@@ -151,6 +160,7 @@ impl Directory {
 
     fn add_user(&mut self, entry: users_file::UserEntry) {
         let keys = entry.keys.into_iter().map(Arc::new).collect();
+        self.groups.extend(entry.groups.iter().cloned());
         let user = Arc::new(User { name: entry.name, groups: entry.groups, keys });
         for key in &user.keys {
             let index = match key.role {

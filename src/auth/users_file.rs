@@ -21,13 +21,22 @@ pub(super) struct UserEntry {
     pub(super) principals: Vec<String>,
 }
 
-/// Reads the file's text. The users are only complete when there are no problems.
-pub(super) fn parse(origin: &Path, text: &str) -> (Vec<UserEntry>, Vec<Problem>) {
+/// What the file says. It is only complete when there are no problems.
+#[derive(Debug)]
+pub(super) struct UsersFile {
+    pub(super) users: Vec<UserEntry>,
+    /// The names of `[groups]`; none where there is no such table.
+    pub(super) groups: BTreeSet<String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads the file's text.
+pub(super) fn parse(origin: &Path, text: &str) -> UsersFile {
     let mut parser = Parser { origin, text, problems: Vec::new() };
-    let users = parser.file();
+    let (users, groups) = parser.file();
     let mut problems = parser.problems;
     problems.sort_by_key(|problem| (problem.line, problem.column));
-    (users, problems)
+    UsersFile { users, groups, problems }
 }
 
 /// A table's entries: name and value, each with its place.
@@ -40,7 +49,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn file(&mut self) -> Vec<UserEntry> {
+    fn file(&mut self) -> (Vec<UserEntry>, BTreeSet<String>) {
         let text = self.text;
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -50,7 +59,7 @@ impl Parser<'_> {
             );
         }
         if !self.problems.is_empty() {
-            return Vec::new();
+            return (Vec::new(), BTreeSet::new());
         }
         let mut groups = None;
         let mut users = Vec::new();
@@ -61,11 +70,11 @@ impl Parser<'_> {
                 other => self.unknown_key(key.span(), other, "the file has `users` and `groups`"),
             }
         }
-        if let Some(groups) = groups {
-            self.check_groups(&root, &groups);
+        if let Some(groups) = &groups {
+            self.check_groups(&root, groups);
         }
         self.check_principals(&root, &users);
-        users
+        (users, groups.unwrap_or_default())
     }
 
     /// The names of `[groups]`, each with a description.

@@ -13,6 +13,7 @@ mod disk;
 mod errands;
 mod files;
 mod listeners;
+mod names;
 mod network;
 mod people;
 mod state;
@@ -26,6 +27,7 @@ pub use crate::domain::Verdict;
 pub use answers::{Caller, Cloud, MetadataOptions, Trouble, TroubleKind, WhereWeRun};
 pub use check::{Check, Checkup, Subject};
 use errands::Errands;
+pub use names::unknown_names;
 
 use crate::auth::Directory;
 use crate::config::Config;

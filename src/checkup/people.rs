@@ -1,6 +1,7 @@
 //! The configuration, the users and the policy: who may come in, and what for.
 
 use super::check::{Check, Subject};
+use super::names::unknown_names;
 use crate::auth::Directory;
 use crate::config::Config;
 use crate::policy::{Effect, Policy};
@@ -32,7 +33,7 @@ pub(super) fn look(
         }
     }
     if let (Ok(directory), Ok(policy)) = (directory, policy) {
-        checks.extend(empty_groups(directory, policy));
+        checks.extend(problems(Subject::Policy, &unknown_names(directory, policy)));
     }
     checks
 }
@@ -107,21 +108,6 @@ fn rules(policy: &Policy) -> Check {
         Subject::Policy,
         format!("It can be read: {}, of which {permits} permit.", counted(policy.rules().len(), "rule")),
     )
-}
-
-fn empty_groups(directory: &Directory, policy: &Policy) -> Vec<Check> {
-    let known: Vec<&String> = directory.users().flat_map(|user| &user.groups).collect();
-    let named = policy.named_groups();
-    let empty = named.iter().filter(|(group, _)| !known.contains(group));
-    empty
-        .map(|(group, rule)| {
-            Check::broken(
-                Subject::Policy,
-                format!("The rule {} names the group \"{group}\", in which nobody is.", rule.id),
-                "Correct the group's name, or put somebody into it in the users file.",
-            )
-        })
-        .collect()
 }
 
 /// OS users for whom the policy lets keys be pushed, and the usual ones of images where it leaves them open.

@@ -15,8 +15,9 @@ use super::{CliError, Exit};
 use crate::app::{self, AppError};
 use crate::auth::Directory;
 use crate::aws::AwsAccess;
+use crate::checkup;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogConfig, LogFormat};
+use crate::config::{Config, LogConfig, LogFormat, StoreConfig};
 use crate::console::{
     self, Answer, Archive, Asker, Clinic, Desk, Library, OffTheRecord, Person, Probe, RecordDesk,
 };
@@ -26,7 +27,9 @@ use crate::policy;
 use crate::problem::Problem;
 use crate::record::Spool;
 use crate::record::vault::Vault;
-use crate::store::Store;
+use crate::sinks;
+use crate::ssh::{HostKey, HostKeyError};
+use crate::store::{self, Store};
 use crate::target::{Inventory, Resolution, default_login};
 use crate::telemetry;
 
@@ -80,27 +83,49 @@ pub(super) fn demo(dir: Option<PathBuf>, listen: SocketAddr, out: &mut impl Writ
     result
 }
 
-/// Every problem in the users file, CA keys of users and hosts, revocation lists and policy.
-pub(super) fn problems_of_files(config: &Config) -> Vec<Problem> {
+/// Every problem in the users file, CA keys of users and hosts, revocation lists and policy, and in the keys and
+/// certificates of drawbridge's own. `file` is the configuration's.
+pub(super) fn problems_of_files(config: &Config, file: &Path) -> Vec<Problem> {
     let directory = app::directory(config);
     let policy = app::policy(config);
     let mut problems = Vec::new();
     if let (Ok(directory), Ok(policy)) = (&directory, &policy) {
-        let known: Vec<&String> = directory.users().flat_map(|user| &user.groups).collect();
-        for (group, rule) in policy.named_groups() {
-            if !known.contains(&&group) {
-                let message = format!("the rule {} names the group \"{group}\", in which nobody is", rule.id);
-                let hint = "correct the group's name, or put somebody into it in the users file";
-                let file = config.policy.files.first().cloned().unwrap_or_default();
-                problems.push(Problem::new(file, message).with_hint(hint));
-            }
-        }
+        problems.extend(checkup::unknown_names(directory, policy));
         problems.extend(policy.warnings().iter().cloned());
     }
     problems.extend(directory.err().unwrap_or_default());
     problems.extend(policy.err().unwrap_or_default());
     problems.extend(app::host_cas(config).err().unwrap_or_default());
+    problems.extend(problems_of_keys(config));
+    problems.extend(problem_of_store(config, file));
+    let sinks = sinks::obstacles(&config.audit).into_iter();
+    problems.extend(sinks.map(|error| Problem::new(file, error.to_string())));
     problems
+}
+
+fn problem_of_store(config: &Config, file: &Path) -> Option<Problem> {
+    let StoreConfig::Postgres(url) = &config.store else { return None };
+    let why = store::check_url(url.expose()).err()?;
+    let message = format!("`store.url`: it is not the URL of a PostgreSQL database: {why}");
+    let hint = "its form is postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full";
+    Some(Problem::new(file, message).with_hint(hint))
+}
+
+/// A key that is missing is made at the first start; one that is there and is none is not replaced.
+fn problems_of_keys(config: &Config) -> Vec<Problem> {
+    let keys = [&config.server.host_key, &config.server.host_ca_key, &config.audit.key];
+    let broken = |path: &&PathBuf| {
+        let why = match HostKey::load_or_create(path, "").err()? {
+            HostKeyError::Format { why, .. } => {
+                format!("it is not an unencrypted Ed25519 private key in OpenSSH's format: {why}")
+            }
+            other @ (HostKeyError::Io { .. } | HostKeyError::Make(_)) => other.to_string(),
+        };
+        let hint = "put the key back from a backup; where there is no file, a new key is made at the next start, \
+                    which clients (host keys) and auditors (audit key) will ask about";
+        Some(Problem::new(path, why).with_hint(hint))
+    };
+    keys.iter().filter(|path| path.exists()).filter_map(broken).collect()
 }
 
 /// Prints the decision on one case, and why. Done when it is allowed, failed when it is not.
@@ -145,14 +170,23 @@ fn identity(directory: &Directory, user: &UserName, from: IpAddr) -> Result<Iden
     known.ok_or_else(|| CliError::Failed(format!("The users file has no user \"{user}\".")))
 }
 
-/// Asks the console on a user's behalf.
+/// Asks the console on a user's behalf. What an operator should know about the answer goes to `err`.
 pub(super) async fn console(
     config: &Config,
     by: &AsUser,
     command: console::Command,
+    err: &mut impl Write,
 ) -> Result<Answer, CliError> {
     let aws = aws(config).await;
     let desk = desk(config, &aws, &by.user, by.from).await?;
+    if config.inventory.accounts.is_empty() {
+        writeln!(err, "note: The configuration has no account; add [[inventory.accounts]].")?;
+    }
+    for (place, _, age) in desk.inventory.copies() {
+        if age.is_none() {
+            writeln!(err, "note: AWS does not list the instances of {place}; `drawbridge doctor` says why.")?;
+        }
+    }
     Ok(desk.answer(command).await)
 }
 
@@ -284,7 +318,8 @@ fn found(typed: &TargetRef, resolution: Resolution) -> Result<Arc<Target>, CliEr
         Resolution::Found(target) => Ok(target),
         Resolution::Unknown => Err(CliError::Failed(format!("No instance is called \"{typed}\"."))),
         Resolution::Unavailable => {
-            Err(CliError::Failed("AWS does not list the instances at the moment; try again.".to_owned()))
+            let sentence = "AWS does not list the instances; `drawbridge doctor` says why.";
+            Err(CliError::Failed(sentence.to_owned()))
         }
         Resolution::Ambiguous(targets) => {
             let ids: Vec<String> = targets.iter().map(|t| format!("{} in {}", t.id, t.region)).collect();

@@ -1,5 +1,6 @@
 //! `[inventory]` and its accounts: whose instances exist for drawbridge.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::config::Value;
@@ -68,7 +69,7 @@ impl AccountConfig {
         section.require("regions", "[\"eu-west-1\"]");
         Self {
             alias: section.parse("alias", alias).unwrap_or_default(),
-            regions: section.list("regions", 1, Vec::new, region),
+            regions: regions(section),
             role_arn: section.parse("role_arn", role_arn),
             external_id: section.parse("external_id", external_id),
             session_name: section
@@ -113,6 +114,17 @@ fn alias(value: &Value) -> Result<String, Complaint> {
             .hint("choose an alias that cannot be mistaken for one"));
     }
     Ok(text.to_owned())
+}
+
+fn regions(section: &mut Section<'_>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    section.list("regions", 1, Vec::new, |value| {
+        let region = region(value)?;
+        if seen.insert(region.clone()) {
+            return Ok(region);
+        }
+        Err(Complaint::new(format!("{} is listed twice", quoted(&region))).hint("remove one of the two"))
+    })
 }
 
 fn region(value: &Value) -> Result<String, Complaint> {

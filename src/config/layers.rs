@@ -24,6 +24,8 @@ pub(super) struct Layer {
     /// Keys of the file that stand before the first section.
     pub(super) strays: Vec<(usize, String)>,
     pub(super) complaints: Vec<Placed>,
+    /// Variables whose names begin almost as ours do.
+    pub(super) near_misses: Vec<String>,
     /// The text is no TOML, so that what is missing may well have been written.
     pub(super) is_broken: bool,
 }
@@ -77,7 +79,10 @@ impl Layer {
     pub(super) fn from_variables(variables: impl Iterator<Item = (String, String)>) -> Self {
         let mut layer = Self::default();
         for (name, text) in variables {
-            let Some(path) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+            let Some(path) = name.strip_prefix(VARIABLE_PREFIX) else {
+                layer.near_misses.push(name);
+                continue;
+            };
             let path = path.to_lowercase();
             match path.split_once("__") {
                 Some((section, key)) if is_plain_name(section) && is_plain_name(key) => {

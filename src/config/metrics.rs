@@ -18,9 +18,24 @@ pub struct MetricsConfig {
 }
 
 impl MetricsConfig {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
+    /// `taken` are the addresses that clients connect to.
+    pub(super) fn read(section: &mut Section<'_>, taken: &[SocketAddr]) -> Self {
         let public = section.boolean("public", false);
-        Self { listen: section.parse("listen", |value| listen(value, public)), public }
+        Self { listen: section.parse("listen", |value| apart(listen(value, public)?, taken)), public }
+    }
+}
+
+fn apart(address: SocketAddr, taken: &[SocketAddr]) -> Result<SocketAddr, Complaint> {
+    let everywhere = |other: &SocketAddr| other.ip().is_unspecified() || address.ip().is_unspecified();
+    let meets = |other: &&SocketAddr| {
+        other.port() == address.port()
+            && address.port() != 0
+            && (other.ip() == address.ip() || everywhere(other))
+    };
+    match taken.iter().find(meets) {
+        None => Ok(address),
+        Some(other) => Err(Complaint::new(format!("clients connect to {other}, so {address} is taken"))
+            .hint("choose another port")),
     }
 }
 
@@ -52,5 +67,19 @@ mod tests {
             assert_eq!(read(elsewhere, true).as_deref(), Some(elsewhere));
         }
         assert_eq!(read("localhost:9222", true), None);
+    }
+
+    #[test]
+    fn metrics_and_clients_cannot_have_one_port() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let clients = [address("0.0.0.0:2222"), address("10.0.0.1:22")];
+        for taken in ["127.0.0.1:2222", "10.0.0.1:22", "0.0.0.0:22"] {
+            assert!(apart(address(taken), &clients).is_err(), "{taken}");
+        }
+        for free in ["127.0.0.1:9222", "127.0.0.1:22"] {
+            assert!(apart(address(free), &clients).is_ok(), "{free}");
+        }
+        let any = [address("127.0.0.1:0")];
+        assert!(apart(any[0], &any).is_ok());
     }
 }

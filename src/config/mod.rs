@@ -12,6 +12,7 @@
 //! create files, or change while the daemon runs.
 
 mod bucket;
+mod collisions;
 mod disk;
 mod duration;
 mod identity;
@@ -48,6 +49,10 @@ use crate::problem::Problem;
 
 /// What the names of our environment variables begin with.
 pub const VARIABLE_PREFIX: &str = "DRAWBRIDGE__";
+
+/// What they begin with where somebody wrote one underscore. Others have such variables too: in Kubernetes a service
+/// called `drawbridge` gives `DRAWBRIDGE_PORT`. So one is a mistake only where it spells a key of ours.
+pub const VARIABLE_NEAR_MISS: &str = "DRAWBRIDGE_";
 
 /// The largest config file, in bytes. A thousand accounts fit.
 const FILE_SIZE_MAX: u64 = 1 << 20;
@@ -106,11 +111,36 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
         flags: &Overrides,
     ) -> Result<Self, Vec<Problem>> {
+        Self::load_as_far(file, variables, flags, |_| true)
+    }
+
+    /// The same for whoever only asks about the configuration and the policy: of the disk, users and policy are looked
+    /// at, and not what drawbridge keeps or writes, which is on another machine or another user's.
+    ///
+    /// # Errors
+    /// Every problem that was found, in reading order.
+    pub fn load_to_ask(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &Overrides,
+    ) -> Result<Self, Vec<Problem>> {
+        Self::load_as_far(file, variables, flags, |claim| {
+            ["identity.users", "policy.files"].contains(&claim.name.as_str())
+        })
+    }
+
+    fn load_as_far(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &Overrides,
+        concerns: impl Fn(&disk::Claim) -> bool,
+    ) -> Result<Self, Vec<Problem>> {
         let text = file.map_or(Ok(String::new()), read_file).map_err(|problem| vec![problem])?;
         let layers = [Layer::from_toml(&text), Layer::from_variables(variables), Layer::from_flags(flags)];
         let file_is_toml = layers.iter().all(|layer| !layer.is_broken);
-        let Reading { config, mut complaints, claims, doubtful } = Self::read(layers, &folder_of(file));
+        let Reading { config, mut complaints, mut claims, doubtful } = Self::read(layers, &folder_of(file));
         if file_is_toml {
+            claims.retain(concerns);
             complaints.extend(disk::check(&claims, doubtful));
         }
         if complaints.is_empty() { Ok(config) } else { Err(into_problems(complaints, file)) }
@@ -131,8 +161,9 @@ impl Config {
         for layer in &mut layers {
             complaints.append(&mut layer.complaints);
         }
-        let [file, _, _] = &layers;
+        let [file, variables, _] = &layers;
         let (section_lines, strays) = (file.section_lines.clone(), file.strays.clone());
+        let near_misses = variables.near_misses.clone();
         let tree = layers::merge(layers).unwrap_or_else(|error| {
             let complaint = Complaint::new(format!("the layers cannot be put together: {error}"));
             complaints.push(Placed::new(Origin::Default, complaint));
@@ -142,14 +173,16 @@ impl Config {
         let config = Self::from_reader(&mut reader);
         reader.close();
         complaints.extend(unknown::complaints(&reader, &section_lines, &strays));
+        complaints.extend(unknown::near_misses(&reader.known, &near_misses));
         complaints.append(&mut reader.complaints);
+        complaints.extend(collisions::complaints(&reader.claims, &config.store));
         Reading { config, complaints, claims: reader.claims, doubtful: reader.doubtful }
     }
 
     fn from_reader(reader: &mut Reader) -> Self {
         let data = reader.section("data", Data::read);
+        let server = reader.section("server", |section| Server::read(section, &data.dir));
         Self {
-            server: reader.section("server", |section| Server::read(section, &data.dir)),
             identity: reader.section("identity", IdentityFiles::read),
             policy: reader.section("policy", PolicyFiles::read),
             inventory: reader.section("inventory", InventoryConfig::read),
@@ -161,8 +194,9 @@ impl Config {
             store: reader.section("store", |section| StoreConfig::read(section, &data.dir)),
             recording: reader.section("recording", |section| RecordingConfig::read(section, &data.dir)),
             audit: reader.section("audit", |section| AuditConfig::read(section, &data.dir)),
-            metrics: reader.section("metrics", MetricsConfig::read),
+            metrics: reader.section("metrics", |section| MetricsConfig::read(section, &server.listen)),
             log: reader.section("log", LogConfig::read),
+            server,
             data,
         }
     }

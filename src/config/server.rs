@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::config::Value;
-use tracing_subscriber::EnvFilter;
 
 use super::disk::Expect;
 use super::origin::Complaint;
@@ -16,6 +15,7 @@ use super::suggest::nearest;
 use super::value::{quoted, text};
 use crate::domain::ServerAddress;
 use crate::ssh::{NotAddable, Offer};
+use crate::telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -166,8 +166,8 @@ impl Data {
 pub struct LogConfig {
     /// The form of a line.
     pub format: LogFormat,
-    /// Which lines: a level, or directives such as `info,drawbridge::inventory=debug`. Always
-    /// one that [`EnvFilter`] accepts.
+    /// Which lines: a level, or directives such as `info,drawbridge::inventory=debug`. Always one that
+    /// [`telemetry::init`] can read.
     pub level: String,
 }
 
@@ -193,24 +193,24 @@ impl LogConfig {
     }
 }
 
-/// [`EnvFilter`] reads a misspelt level as the name of a module and then logs nothing, so lone
-/// words that are nearly a level are refused here.
+/// What the log cannot read would keep the daemon from starting, and a misspelt level is the likeliest cause.
 fn log_directives(value: &Value) -> Result<String, Complaint> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let text = text(value)?;
-    EnvFilter::builder().parse(text).map_err(|error| {
-        Complaint::new(format!("{} cannot be read: {error}", quoted(text)))
-            .hint("write a level such as \"info\", or directives such as \"info,drawbridge=debug\"")
-    })?;
-    for directive in text.split(',').map(str::trim) {
-        let level = directive.rsplit('=').next().unwrap_or(directive).to_lowercase();
-        if LEVELS.contains(&level.as_str()) {
-            continue;
-        }
-        if let Some(meant) = nearest(&level, LEVELS) {
-            return Err(Complaint::new(format!("{} is not a level", quoted(directive)))
-                .hint(format!("did you mean \"{meant}\"? The levels are {}", LEVELS.join(", "))));
-        }
+    if telemetry::can_read(text) {
+        return Ok(text.to_owned());
     }
-    Ok(text.to_owned())
+    let level_of = |directive: &str| directive.rsplit('=').next().unwrap_or_default().trim().to_lowercase();
+    let misspelt = text.split(',').map(str::trim).find_map(|directive| {
+        let level = level_of(directive);
+        let meant = nearest(&level, LEVELS).filter(|meant| *meant != level)?;
+        Some((directive, meant))
+    });
+    match misspelt {
+        Some((directive, meant)) => Err(Complaint::new(format!("{} is not a level", quoted(directive)))
+            .hint(format!("did you mean \"{meant}\"? The levels are {}", LEVELS.join(", ")))),
+        None => Err(Complaint::new(format!("{} is neither a level nor directives", quoted(text))).hint(
+            format!("write one of {}, or directives such as \"info,drawbridge=debug\"", LEVELS.join(", ")),
+        )),
+    }
 }

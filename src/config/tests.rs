@@ -198,6 +198,23 @@ DRAWBRIDGE__UPSTREAM__PORT: `upstream.port`: the text "ssh" stands where a whole
 }
 
 #[test]
+fn a_variable_that_lacks_an_underscore_is_not_passed_over() {
+    let variables = [
+        ("DRAWBRIDGE_SERVER_LISTEN", "0.0.0.0:22"),
+        ("DRAWBRIDGE_UPSTREAM__PORT", "22"),
+        ("DRAWBRIDGE_PORT", "tcp://10.0.0.1:22"),
+        ("DRAWBRIDGE_SERVICE_HOST", "10.0.0.1"),
+        ("DRAWBRIDGE_DEMO_INSTANCE", "web-1"),
+    ];
+    let problems = read_text("", &variables, &[]).expect_err("problems").join("\n");
+    let expected = "DRAWBRIDGE_SERVER_LISTEN: the variable sets nothing: two underscores part its words\n    \
+        hint: did you mean `DRAWBRIDGE__SERVER__LISTEN`?\n\
+        DRAWBRIDGE_UPSTREAM__PORT: the variable sets nothing: two underscores part its words\n    \
+        hint: did you mean `DRAWBRIDGE__UPSTREAM__PORT`?";
+    assert_eq!(problems, expected);
+}
+
+#[test]
 fn flags_win_over_variables_and_variables_over_the_file() {
     let text = "[upstream]\nport = 1\nkeepalive_max = 1\n[server]\nkeepalive_max = 1\n";
     let variables = [("DRAWBRIDGE__UPSTREAM__PORT", "2"), ("DRAWBRIDGE__UPSTREAM__KEEPALIVE_MAX", "2")];
@@ -280,6 +297,60 @@ fn two_accounts_may_not_be_the_same() {
         d.toml:4: \"a\" and \"a\" read the same account in eu-west-1, so every name there would be ambiguous\n    \
         hint: give one of them a role_arn in another account, or other regions";
     assert_eq!(problems, expected);
+}
+
+#[test]
+fn a_region_is_listed_once() {
+    let account = "[[inventory.accounts]]\nalias = \"a\"\nregions = [\"eu-west-1\", \"eu-west-1\"]\n";
+    let expected = "d.toml:3: `inventory.accounts.regions`: \"eu-west-1\" is listed twice\n    \
+        hint: remove one of the two";
+    assert_eq!(problems_of(account), expected);
+}
+
+#[test]
+fn files_that_drawbridge_writes_are_not_one_and_the_same() {
+    let text = r#"[data]
+dir = "/d"
+
+[server]
+host_ca_key = "host_ed25519"
+
+[audit]
+file = "drawbridge.db"
+key = "keys/audit"
+
+[[audit.sinks]]
+name = "a"
+kind = "file"
+path = "/d/drawbridge.db-wal"
+
+[[audit.sinks]]
+name = "b"
+kind = "ocsf"
+path = "/d/host_ed25519"
+"#;
+    let expected = "d.toml:5: `server.host_key` and `server.host_ca_key` are one file, /d/host_ed25519\n    \
+        hint: give each a file of its own\n\
+        d.toml:8: `audit.file`: /d/drawbridge.db is drawbridge's database\n    hint: name another file\n\
+        d.toml:14: `audit.sinks.path`: /d/drawbridge.db-wal is drawbridge's database\n    hint: name another file\n\
+        d.toml:19: `server.host_key` and `audit.sinks.path` are one file, /d/host_ed25519\n    \
+        hint: give each a file of its own\n\
+        d.toml:19: `server.host_ca_key` and `audit.sinks.path` are one file, /d/host_ed25519\n    \
+        hint: give each a file of its own";
+    assert_eq!(problems_of(text), expected);
+    let apart = "[audit]\nfile = \"a.jsonl\"\n[store]\nurl = \"postgres://a@b/c\"\n";
+    assert!(read_text(apart, &[], &[]).is_ok());
+}
+
+#[test]
+fn a_log_level_that_the_log_cannot_read_is_a_problem() {
+    for level in ["loud", "drawbridge", "info,", "drawbridge=loud"] {
+        let problems = problems_of(&format!("[log]\nlevel = \"{level}\"\n"));
+        assert!(problems.starts_with("d.toml:2: `log.level`: "), "{level}: {problems}");
+    }
+    for level in ["info", "WARN", "off", "info,drawbridge::ssh=debug", "drawbridge[connection]=debug"] {
+        assert!(read_text(&format!("[log]\nlevel = \"{level}\"\n"), &[], &[]).is_ok(), "{level}");
+    }
 }
 
 #[test]

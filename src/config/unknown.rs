@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::VARIABLE_NEAR_MISS;
 use super::origin::{Complaint, Origin, Placed};
 use super::reader::{KnownKeys, Reader};
 use super::suggest::nearest;
@@ -29,6 +30,20 @@ pub(super) fn complaints(
     let stray = |(line, key): &(usize, String)| Placed::new(Origin::Line(*line), stray(&reader.known, key));
     found.extend(strays.iter().map(stray));
     found
+}
+
+/// One complaint for each variable that spells a key, but for the second underscore: it would set nothing.
+pub(super) fn near_misses(known: &KnownKeys, variables: &[String]) -> Vec<Placed> {
+    let meant = |variable: &String| {
+        let spelt = variable.strip_prefix(VARIABLE_NEAR_MISS)?.to_lowercase().replace("__", "_");
+        let mut keys = known.iter().flat_map(|(section, keys)| keys.iter().map(move |key| (section, key)));
+        let (section, key) = keys.find(|(section, key)| spelt == format!("{section}_{key}"))?;
+        let origin = Origin::Variable(variable.clone());
+        let hint = format!("did you mean `{}`?", origin.spell(section, key));
+        let told = "the variable sets nothing: two underscores part its words";
+        Some(Placed::new(origin, Complaint::new(told).hint(hint)))
+    };
+    variables.iter().filter_map(meant).collect()
 }
 
 fn unknown_section(known: &KnownKeys, section: &str) -> Complaint {

@@ -63,7 +63,7 @@ fn failures(directory: &Directory) -> Vec<Line> {
 fn aws(directory: &Directory, endpoint: &str) -> Vec<Line> {
     let fault = |json: &str| format!("curl -d '{json}' {endpoint}/_faults");
     let denied = quoted(directory.denied_actions());
-    let (credentials, config) = (quoted(directory.aws_credentials()), quoted(directory.config()));
+    let (program, config) = (quoted(program()), quoted(directory.config()));
     vec![
         ("make AWS throttle; the second ends that", fault(r#"{"eic":{"throttle":true}}"#)),
         ("", fault("{}")),
@@ -71,9 +71,14 @@ fn aws(directory: &Directory, endpoint: &str) -> Vec<Line> {
             "take a permission away from the bastion, ask what it lacks, and give it back",
             format!("echo ec2:DescribeNetworkAcls > {denied}"),
         ),
-        ("", format!("AWS_SHARED_CREDENTIALS_FILE={credentials} drawbridge doctor --config {config}")),
+        ("", format!("{program} doctor --config {config}")),
         ("", format!("rm {denied}")),
     ]
+}
+
+/// This very program: it was hardly installed before it was tried.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("drawbridge"))
 }
 
 /// A path for a shell, quoted where it needs to be.

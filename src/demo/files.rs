@@ -10,6 +10,23 @@ use std::path::{Path, PathBuf};
 use super::cast::{BASTION, PARTS, Part};
 use super::daemon::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
+/// Held by a demo that runs, and left behind by one that ran.
+const LOCK: &str = ".lock";
+/// What the demo writes, or makes.
+const OURS: [&str; 11] = [
+    "id_ed25519",
+    "id_ed25519.pub",
+    "known_hosts",
+    "ssh_config",
+    "drawbridge.toml",
+    "policy.cedar",
+    "users.toml",
+    "aws-credentials",
+    "audit.jsonl",
+    "data",
+    "instances",
+];
+
 /// The demo's directory and the names in it.
 #[derive(Debug, Clone)]
 pub(super) struct Directory {
@@ -54,6 +71,12 @@ pub enum DirectoryError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something in it is somebody else's, and the demo would write over it.
+    #[error("{path} is not the demo's, and it would be written over: name an empty directory, or a new one")]
+    Foreign {
+        /// The file or directory.
+        path: PathBuf,
+    },
     /// Another demo runs in it.
     #[error("another demo runs in {path}: end it first, or name another directory")]
     Taken {
@@ -76,15 +99,25 @@ impl Directory {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(failed)?;
         let directory = Self { path: absolute };
+        directory.is_ours()?;
         for below in [directory.data(), directory.instances()] {
             DirBuilder::new().recursive(true).mode(0o700).create(&below).map_err(failed)?;
         }
         Ok(directory)
     }
 
+    /// A directory that no demo was in, such as `~/.ssh` or `/etc/drawbridge`, must have nothing that one writes.
+    fn is_ours(&self) -> Result<(), DirectoryError> {
+        let was_here = self.file(LOCK).exists();
+        match OURS.iter().map(|name| self.file(name)).find(|path| path.exists()) {
+            Some(path) if !was_here => Err(DirectoryError::Foreign { path }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Keeps other demos out of the directory for as long as the answer lives.
     pub(super) fn lock(&self) -> Result<fs::File, DirectoryError> {
-        let path = self.file(".lock");
+        let path = self.file(LOCK);
         let failed = |source| DirectoryError::Io { path: path.clone(), source };
         let file =
             fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
@@ -128,11 +161,6 @@ impl Directory {
     /// The bastion's host CA: likewise.
     pub(super) fn host_ca_key(&self) -> PathBuf {
         self.data().join("host_ca_ed25519")
-    }
-
-    /// The credentials with which other commands can ask the look-alike, as the AWS CLI keeps them.
-    pub(super) fn aws_credentials(&self) -> PathBuf {
-        self.file("aws-credentials")
     }
 
     /// The IAM actions that the look-alike denies, where somebody wrote any down.
@@ -333,6 +361,20 @@ mod tests {
             let refused = Directory::prepare(Some(&parent.path().join(name)));
             assert!(matches!(refused, Err(DirectoryError::Path { .. })), "{name:?}");
         }
+    }
+
+    #[test]
+    fn what_is_somebody_else_s_is_not_written_over() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let known_hosts = parent.path().join("known_hosts");
+        fs::write(&known_hosts, "github.com ssh-ed25519 AAAA\n").expect("a file");
+        let refused = Directory::prepare(Some(parent.path())).expect_err("refused");
+        assert!(matches!(&refused, DirectoryError::Foreign { path } if *path == known_hosts), "{refused}");
+        assert_eq!(fs::read_dir(parent.path()).expect("a directory").count(), 1, "nothing was made");
+        let own = parent.path().join("own");
+        let _held = Directory::prepare(Some(&own)).expect("prepared").lock().expect("ours");
+        fs::write(own.join("known_hosts"), "").expect("a file");
+        Directory::prepare(Some(&own)).expect("a demo was here before");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod annotation;
 mod connect;
 mod decide;
 mod depth;
+mod excluded;
 mod explain;
 mod facts;
 mod lexer;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 
-use cedar_policy::{PolicyId, PolicySet};
+use cedar_policy::{EntityUid, PolicyId, PolicySet};
 
 pub use again::Again;
 pub use connect::{ConnectPermit, ConnectQuestion, parse_endpoint};
@@ -110,17 +111,27 @@ impl Policy {
     /// groups exist, so whoever has the users file looks for misspelt ones here.
     #[must_use]
     pub fn named_groups(&self) -> BTreeMap<String, &Rule> {
-        let mut groups = BTreeMap::new();
+        self.named(|entity| self.vocabulary.is_group(entity))
+    }
+
+    /// The users that rules name, each with the first rule that does; see [`Self::named_groups`].
+    #[must_use]
+    pub fn named_users(&self) -> BTreeMap<String, &Rule> {
+        self.named(|entity| self.vocabulary.is_user(entity))
+    }
+
+    fn named(&self, wanted: impl Fn(&EntityUid) -> bool) -> BTreeMap<String, &Rule> {
+        let mut names = BTreeMap::new();
         for rule in &self.rules {
             let policy = self.set.policy(&PolicyId::new(&rule.id.0));
             let entities = || policy.map(cedar_policy::Policy::entity_literals).unwrap_or_default();
             for entity in depth::with_room(self.levels, entities) {
-                if self.vocabulary.is_group(&entity) {
-                    groups.entry(entity.id().unescaped().to_owned()).or_insert(rule);
+                if wanted(&entity) {
+                    names.entry(entity.id().unescaped().to_owned()).or_insert(rule);
                 }
             }
         }
-        groups
+        names
     }
 }
 

@@ -119,7 +119,7 @@ fn note<T: PartialEq>(names: &mut Vec<T>, name: T) {
 }
 
 /// `["login"]` for `context.login`, `["destination", "port"]` for `context.destination.port`.
-fn context_attribute(node: &Value) -> Option<Vec<&str>> {
+pub(super) fn context_attribute(node: &Value) -> Option<Vec<&str>> {
     let access = node.get(".")?;
     let (of, attribute) = (access.get("left")?, access.get("attr")?.as_str()?);
     if of.get("Var").and_then(Value::as_str) == Some("context") {
@@ -130,7 +130,7 @@ fn context_attribute(node: &Value) -> Option<Vec<&str>> {
     Some(path)
 }
 
-fn literal(node: Option<&Value>) -> Vec<String> {
+pub(super) fn literal(node: Option<&Value>) -> Vec<String> {
     let text = node.and_then(|node| node.get("Value")).and_then(Value::as_str);
     text.map(str::to_owned).into_iter().collect()
 }

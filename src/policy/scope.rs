@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{ActionConstraint, EntityUid, PolicyId};
 
-use super::{Effect, Policy, Rule};
+use super::{Effect, Policy, Rule, depth, excluded};
 use crate::domain::{ActionKind, Login};
 
 /// The groups of actions that lead to a login on an instance.
 const GROUPS: [&str; 2] = ["session", "forward"];
+
+/// Stands for every login that no rule names. It is none itself.
+const NAMED_BY_NO_RULE: &str = "\0";
 
 /// The OS users that the rules speak of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,15 +32,20 @@ impl Policy {
         })
     }
 
-    /// The OS users that people may log in as, as far as the rules name them. A login that a condition only excludes
-    /// is among them.
+    /// The OS users that people may log in as, as far as the rules name them. A login that a rule excludes is not
+    /// among them on its account.
     #[must_use]
     pub fn named_logins(&self) -> PolicyLogins {
         let mut logins = PolicyLogins::default();
         for rule in self.permits().filter(|rule| self.leads_to_a_login(rule)) {
-            let named = rule.named.logins.iter().filter_map(|login| Login::parse(login).ok());
-            logins.named.extend(named.chain(rule.preferred_logins.iter().cloned()));
-            logins.open |= rule.named.logins.is_empty();
+            depth::with_room(self.levels, || {
+                let policy = self.set.policy(&PolicyId::new(&rule.id.0));
+                let conditions = policy.and_then(|policy| policy.to_json().ok()).unwrap_or_default();
+                let admitted = |login: &Login| excluded::may_admit(&conditions, login.as_str());
+                let named = rule.named.logins.iter().filter_map(|login| Login::parse(login).ok());
+                logins.named.extend(named.chain(rule.preferred_logins.iter().cloned()).filter(admitted));
+                logins.open |= excluded::may_admit(&conditions, NAMED_BY_NO_RULE);
+            });
         }
         logins
     }
@@ -120,6 +128,13 @@ mod tests {
         let open = policy(r#"@login("deploy") permit (principal, action == Action::"shell", resource);"#)
             .named_logins();
         assert_eq!((open.named.len(), open.open), (1, true));
+        let all_but_root = policy(
+            r#"@login("deploy") permit (principal, action in Action::"session", resource)
+               unless { context.login == "root" };"#,
+        )
+        .named_logins();
+        let names: Vec<&str> = all_but_root.named.iter().map(Login::as_str).collect();
+        assert_eq!((names, all_but_root.open), (vec!["deploy"], true), "root is what nobody may be");
         assert_eq!(
             policy(r#"permit (principal, action == Action::"audit", resource);"#).named_logins(),
             PolicyLogins::default()

@@ -169,6 +169,17 @@ pub fn start(config: &AuditConfig, settings: &Settings) -> Result<Sinks, SinksEr
     Ok(Sinks { tasks, reopen })
 }
 
+/// Why sinks could not start, as far as that is known without starting one: the certificates and keys that they speak
+/// TLS with are read.
+#[must_use]
+pub fn obstacles(config: &AuditConfig) -> Vec<SinksError> {
+    let speaks_tls = |sink: &&SinkConfig| match sink.kind {
+        SinkKind::Syslog(_) | SinkKind::Otlp(_) => true,
+        SinkKind::File(_) | SinkKind::Stdout | SinkKind::Ocsf(_) => false,
+    };
+    config.sinks.iter().filter(speaks_tls).filter_map(|sink| Receiver::of(sink, "").err()).collect()
+}
+
 fn spawn<J: Journal, D: Destination>(
     tasks: &Tasks,
     journal: J,

@@ -46,6 +46,7 @@ pub use events::{DecisionFilter, EventCursor, EventFilter, EventRow};
 pub use glance::Glance;
 pub use index::{Indexer, Lines, News};
 pub use open::Place;
+pub(crate) use open::check_url;
 pub use orders::{NodeOrders, Ordered};
 pub use pins::{Circumstances, Forgotten, MachineId, NewPin, Pin};
 pub use prune::{Discarded, PrunePlan, Pruned, Pruning};

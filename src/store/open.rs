@@ -62,6 +62,15 @@ impl From<&PathBuf> for Place {
     }
 }
 
+/// Whether a PostgreSQL URL makes sense. Nothing is connected to.
+///
+/// # Errors
+/// What is wrong with it, without the password.
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    let told = |error: sqlx::Error| error.to_string().replace("error with configuration: ", "");
+    PgConnectOptions::from_str(url).map(drop).map_err(told)
+}
+
 impl From<&DatabaseUrl> for Place {
     fn from(url: &DatabaseUrl) -> Self {
         Self::server(url.expose())

@@ -29,8 +29,11 @@ impl Inventory {
         while refreshes.join_next().await.is_some() {}
     }
 
-    /// Refreshes every place, each in its own task, until told to stop.
+    /// Refreshes every place, each in its own task, until told to stop; where there is no place, it waits for that.
     pub async fn run(self, shutdown: CancellationToken) {
+        if self.inner.lanes.is_empty() {
+            return shutdown.cancelled().await;
+        }
         let mut tasks = JoinSet::new();
         for lane in &self.inner.lanes {
             let (inner, lane, shutdown) = (Arc::clone(&self.inner), Arc::clone(lane), shutdown.clone());
@@ -179,6 +182,21 @@ mod tests {
         assert_eq!(inventory.ages()[0].1, Some(Duration::from_secs(90)));
         let web = TargetRef::parse("web-1").expect("a reference");
         assert!(matches!(inventory.resolve(&web).await, Resolution::Found(_)));
+    }
+
+    #[tokio::test]
+    async fn without_any_account_it_runs_until_it_is_told_to_stop() {
+        let clock: SharedClock = HandSetClock::at("2026-11-22T10:00:00Z");
+        let inventory = Inventory::new(Vec::new(), Settings::default(), clock);
+        let stop = CancellationToken::new();
+        let mut running = std::pin::pin!(inventory.run(stop.clone()));
+        tokio::select! {
+            biased;
+            () = &mut running => panic!("it ended by itself, and the daemon with it"),
+            () = std::future::ready(()) => {}
+        }
+        stop.cancel();
+        running.await;
     }
 
     #[tokio::test]

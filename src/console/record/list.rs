@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::RecordDesk;
-use super::args::ListArgs;
+use super::args::{Fitting, ListArgs};
 use super::pages::{Scope, Sessions};
 use super::pen::Pen;
 use super::permission::{ASK_FOR_AUDIT, Asker};
@@ -26,10 +26,13 @@ pub(super) async fn list(desk: RecordDesk, args: ListArgs) -> Result<Answer, Tro
     };
     let mut sessions = Sessions::new(&desk, filter, scope, before);
     let Some(first) = sessions.next().await? else {
-        let sentence = if scope == Scope::All {
+        let narrowed = args.fitting != Fitting::default() || args.before.is_some();
+        let sentence = if scope != Scope::All {
+            format!("no session of yours fits; {ASK_FOR_AUDIT}")
+        } else if narrowed {
             "no session fits; try fewer filters.".to_owned()
         } else {
-            format!("no session of yours fits; {ASK_FOR_AUDIT}")
+            "no session is on record.".to_owned()
         };
         return Ok(none(&args, &sentence));
     };

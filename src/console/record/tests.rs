@@ -280,6 +280,15 @@ async fn people_see_their_own_sessions_and_nothing_of_others() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_on_record_nobody_is_sent_to_filters() {
+    let scene = Scene::empty().await;
+    let all = ask(scene.operator(), "sessions list").await;
+    assert!(all.code == 1 && all.err.contains("no session is on record"), "{all:?}");
+    let some = ask(scene.operator(), "sessions list --user alice").await;
+    assert!(some.code == 1 && some.err.contains("try fewer filters"), "{some:?}");
+}
+
+#[tokio::test]
 async fn with_the_permission_everything_is_there() {
     let scene = Scene::usual().await;
     let list = ask(scene.person("carol", &["audit"]).await, "sessions list --json").await;

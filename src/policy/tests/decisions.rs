@@ -287,16 +287,20 @@ fn reach_is_anything_that_is_allowed_there() {
 }
 
 #[test]
-fn groups_that_rules_name_are_listed_with_the_rule() {
+fn groups_and_users_that_rules_name_are_listed_with_the_rule() {
     let policy = policy(
         r#"
         @id("a") permit (principal in Group::"eng", action, resource);
         @id("b") permit (principal, action, resource) when { principal in [Group::"ops", Group::"eng"] };
+        @id("c") forbid (principal == User::"mallory", action, resource);
         "#,
     );
     let groups: Vec<_> =
         policy.named_groups().into_iter().map(|(group, rule)| format!("{group}: {}", rule.id)).collect();
     assert_eq!(groups, ["eng: a", "ops: b"]);
+    let users: Vec<_> =
+        policy.named_users().into_iter().map(|(user, rule)| format!("{user}: {}", rule.id)).collect();
+    assert_eq!(users, ["mallory: c"]);
 }
 
 /// Rules of which any subset may be put together; each is valid by itself.
