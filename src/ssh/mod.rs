@@ -58,6 +58,6 @@ pub use driver::Stream;
 pub use error::{CloseReason, Closed, ProtocolError};
 pub use hostkeys::{HostKey, HostKeyError};
 pub use offer::{NotAddable, Offer};
-pub use server::{ServerConfig, Unauthenticated, accept};
+pub use server::{ServerConfig, Unauthenticated, accept, goodbye_in_the_clear};
 pub use stream::ChannelStream;
 pub use transport::{Heard, HostCertificate, Negotiated, RekeyPolicy, ServerIdentity};
