@@ -231,7 +231,8 @@ impl House {
         if !direct || self.guest.as_of_now(&self.services).is_err() {
             return None;
         }
-        match self.direct().await {
+        // Found anew by the first channel: until then the machine behind a name may be replaced.
+        match self.find_direct().await {
             Err(Otherwise::Console(sentence)) => sentence,
             Ok(_) | Err(Otherwise::Ask(_)) => None,
         }
