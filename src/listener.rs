@@ -2,7 +2,7 @@
 //!
 //! What always holds here: connections are bounded in all, per client address, and while they have not
 //! logged in; an error of `accept` (EMFILE above all) never ends the loop; a connection that is turned away
-//! is told nothing and is on record.
+//! is on record, and is told why where that costs little.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,14 +11,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{EarlyRefusal, Entry, Event};
 use crate::session::{Peer, Services};
+use crate::ssh;
 
 /// How long to wait after `accept` failed: the error (no more file descriptors) passes when others leave.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
+/// Connections at a time that are told why they are turned away; further ones are just closed.
+const GOODBYES_MAX: usize = 32;
+/// How long each of them may take to read it and leave.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// IPv6 clients are counted by network: whoever has one address has 2^64 of them.
 const IPV6_PREFIX: u8 = 64;
 
@@ -184,6 +191,7 @@ pub async fn run(
     stop: CancellationToken,
     mut hand_over: impl FnMut(Accepted) -> bool + Send,
 ) {
+    let goodbyes = Arc::new(Semaphore::new(GOODBYES_MAX));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -198,7 +206,16 @@ pub async fn run(
                             turn_away(&services, peer, EarlyRefusal::NoWorker).await;
                         }
                     }
-                    Err(reason) => turn_away(&services, peer, reason).await,
+                    Err(reason) => {
+                        if let Ok(one_of_few) = Arc::clone(&goodbyes).try_acquire_owned() {
+                            services.tasks.spawn_named("goodbye", async move {
+                                // Whoever does not read it is closed all the same.
+                                let _in_time = tokio::time::timeout(GOODBYE, say_why(stream, reason)).await;
+                                drop(one_of_few);
+                            });
+                        }
+                        turn_away(&services, peer, reason).await;
+                    }
                 }
             }
             Err(error) => {
@@ -207,6 +224,28 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Tells a client why there is no place for it, and waits until it has left: were it closed with something of the
+/// client's unread, the system would send a reset, and some clients would not get to read the sentence.
+async fn say_why(mut stream: TcpStream, reason: EarlyRefusal) -> std::io::Result<()> {
+    let sentence = match reason {
+        EarlyRefusal::TooManyFromAddress => {
+            "there are as many connections from your address as drawbridge allows; close some or share one \
+             (ControlMaster), or ask your drawbridge operator to allow more."
+        }
+        EarlyRefusal::TooManyUnauthenticated => {
+            "too many people are logging in to drawbridge at this moment; try again in a few seconds."
+        }
+        EarlyRefusal::TooManyConnections | EarlyRefusal::NoWorker => {
+            "drawbridge has as many connections as it allows; try again later, or tell your drawbridge operator."
+        }
+    };
+    stream.write_all(&ssh::goodbye_in_the_clear(sentence)).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 async fn turn_away(services: &Services, peer: Peer, reason: EarlyRefusal) {

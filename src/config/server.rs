@@ -80,7 +80,7 @@ impl Server {
                 100,
                 1..=1_000_000,
             ),
-            auth_attempts_max: section.integer("auth_attempts_max", 6, 1..=100),
+            auth_attempts_max: section.integer("auth_attempts_max", 20, 1..=100),
             offer: offer(section),
             channels_per_connection_max: section.integer("channels_per_connection_max", 64, 1..=1024),
             keepalive_interval: section.duration("keepalive_interval", MINUTE, Duration::ZERO..=HOUR),

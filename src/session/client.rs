@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::entrance::{self, Guest, NotLetIn};
 use super::house::House;
+use super::jump::ASKS_NOTHING;
 use super::live::algorithms;
 use super::story::Story;
 use super::{Peer, Services, forward, sentences};
@@ -149,10 +150,17 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
     services.tasks.spawn_named("requests", answering);
     let mut requests = Some(requests);
     let shutdown = services.tasks.token().clone();
+    let told = Arc::clone(&house);
+    let mut nowhere = Box::pin(async move {
+        tokio::time::sleep(ASKS_NOTHING).await;
+        told.leads_nowhere().await
+    });
+    let mut opened = false;
     let result = loop {
         tokio::select! {
             event = connection.next() => match event {
                 Ok(ConnectionEvent::Open(open)) => {
+                    opened = true;
                     let house = Arc::clone(&house);
                     let tracked = house.channels.clone();
                     services.tasks.spawn_named("channel", tracked.track_future(house.open(open)));
@@ -163,6 +171,14 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                     }
                 }
                 Err(closed) => break over(&closed),
+            },
+            sentence = &mut nowhere, if !opened => {
+                // Asked once: what the name means later is told to whoever opens something.
+                opened = true;
+                if let Some(sentence) = sentence {
+                    connection.disconnect(&sentence);
+                    break (Ending::Refused, sentence);
+                }
             },
             () = shutdown.cancelled() => {
                 // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked

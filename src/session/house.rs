@@ -224,6 +224,20 @@ impl House {
         visit.end().await;
     }
 
+    /// Why nothing can come of a connection whose user name leads nowhere, for a client that opens no channel and so
+    /// would never read it. A single word is no promise of a target, and costs no look-up here.
+    pub(super) async fn leads_nowhere(&self) -> Option<String> {
+        let direct = matches!(addressing::read(&self.guest.ssh_user), Addressing::Direct { .. });
+        if !direct || self.guest.as_of_now(&self.services).is_err() {
+            return None;
+        }
+        // Found anew by the first channel: until then the machine behind a name may be replaced.
+        match self.find_direct().await {
+            Err(Otherwise::Console(sentence)) => sentence,
+            Ok(_) | Err(Otherwise::Ask(_)) => None,
+        }
+    }
+
     /// The connection is over: its sessions end, and everything that was under way has ended on record.
     pub(super) async fn ended(&self) {
         if let Some(visit) = self.direct.get() {

@@ -2,7 +2,9 @@
 //! audit see the session. It lets the already authenticated guest in and takes the login from the name. Where policy
 //! wants it, the jump is passed through and there is no such server.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entrance::Guest;
 use super::passthrough::{self, Plan};
@@ -18,6 +20,10 @@ use crate::ssh::{
 
 /// A certificate without any name would be for every name; this one is for none that is in use.
 const NOBODY: &str = "name.invalid";
+
+/// A client that opens no channel for so long (`ssh -N`) will never be answered, and so has to be told otherwise that it
+/// may not go where it wants to. Scripts that log in first and ask later ask sooner than this.
+pub(super) const ASKS_NOTHING: Duration = Duration::from_secs(5);
 
 /// Serves one jump to a target that the guest may enter, until it is over.
 pub(super) async fn serve(
@@ -101,9 +107,17 @@ async fn say_goodbye(services: &Services, connection: &Connection, sentence: &st
     }
 }
 
-/// Answers everything with the same sentence.
+/// Answers everything with the same sentence, and says it as a goodbye where no channel is opened.
 async fn answer_all(services: &Services, connection: &Connection, sentence: &str) {
-    while let Ok(event) = connection.next().await {
+    let mut nothing_opened = pin!(tokio::time::sleep(ASKS_NOTHING));
+    let mut opened = false;
+    loop {
+        let event = tokio::select! {
+            event = connection.next() => event,
+            () = &mut nothing_opened, if !opened => return connection.disconnect(sentence),
+        };
+        let Ok(event) = event else { return };
+        opened |= matches!(event, ConnectionEvent::Open(_));
         match event {
             ConnectionEvent::Open(open) if open.kind == ChannelKind::Session => {
                 program::turn_away(services, open.accept(), sentence).await;

@@ -164,6 +164,11 @@ impl Live {
         })
     }
 
+    /// Whether another channel may be opened on it.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.upstream.connection.is_closed() && !self.channels.is_closed()
+    }
+
     /// The order to end, for a relay.
     pub(super) fn stop(&self) -> Stop {
         self.order.subscribe()

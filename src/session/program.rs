@@ -2,20 +2,24 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::forward::{self, Wish};
+use super::live::Live;
 use super::prelude::{self, Prelude};
 use super::recorded::Recorded;
 use super::roster::Notice;
-use super::standing::Role;
+use super::standing::{Claim, Role};
 use super::visit::Visit;
 use super::{Services, cause, sentences};
 use crate::audit::{Event, ExitFacts};
 use crate::domain::Ending;
+use crate::policy::Permit;
 use crate::relay::{self, Hold, Loan, Outcome};
 use crate::ssh::{Channel, ChannelKind, OpenError, STDERR};
 
@@ -88,21 +92,8 @@ async fn start(
     prelude: &Prelude,
     hold: Hold<'_>,
 ) -> Result<Outcome, String> {
-    let permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
-    let live = match visit.session(&permit).await {
-        Ok(live) => live,
-        Err(not_opened) => return Err(cause::told(visit, not_opened).await),
-    };
-    let _present = live.channels.token();
-    let claim = live.claim(&permit, Role::Work);
+    let Place { permit, live, claim, target, present: _present } = find_place(visit, prelude).await?;
     let beside = forward::pass_on_features(visit, &live, prelude.wishes.iter()).await;
-    let opening = live.upstream.connection.open(&ChannelKind::Session);
-    let target = match tokio::time::timeout(START, opening).await {
-        Ok(Ok(channel)) => channel,
-        Ok(Err(OpenError::Refused(_))) => return Err(sentences::no_more_channels(permit.target())),
-        Ok(Err(OpenError::Closed(_))) => return Err(sentences::TARGET_LEFT.to_owned()),
-        Err(_too_slow) => return Err(sentences::TARGET_SILENT.to_owned()),
-    };
     let number = live.next_channel();
     let begun = Instant::now();
     let recorded = Recorded::begin(&live, &permit, &claim, prelude, number).await?;
@@ -144,6 +135,44 @@ async fn start(
     // It has ended whether or not that can be written; the failure is in the operator's log.
     let _on_record = live.story.tell(ended).await;
     Ok(outcome)
+}
+
+/// A channel to the target for one program, and the session that it belongs to.
+struct Place {
+    permit: Permit,
+    live: Arc<Live>,
+    claim: Claim,
+    target: Channel,
+    present: TaskTrackerToken,
+}
+
+/// Has the target open a channel, on the first of the visit's sessions on which it does. The error is a sentence.
+async fn find_place(visit: &Visit, prelude: &Prelude) -> Result<Place, String> {
+    let mut permit = visit.decide(&prelude.action, prelude.facts.clone(), &prelude.start.name).await?;
+    let mut live = match visit.session(&permit).await {
+        Ok(live) => live,
+        Err(not_opened) => return Err(cause::told(visit, not_opened).await),
+    };
+    for at in 0.. {
+        let has_others = !live.channels.is_empty();
+        let present = live.channels.token();
+        let claim = live.claim(&permit, Role::Work);
+        let opening = live.upstream.connection.open(&ChannelKind::Session);
+        match tokio::time::timeout(START, opening).await {
+            Ok(Ok(target)) => return Ok(Place { permit, live, claim, target, present }),
+            // A target that takes no program where nothing else runs will not take one elsewhere.
+            Ok(Err(OpenError::Refused(_))) if has_others => {}
+            Ok(Err(OpenError::Refused(_))) => break,
+            Ok(Err(OpenError::Closed(_))) => return Err(sentences::TARGET_LEFT.to_owned()),
+            Err(_too_slow) => return Err(sentences::TARGET_SILENT.to_owned()),
+        }
+        (permit, live) = match visit.session_beside(at, prelude).await {
+            Ok(Some(beside)) => beside,
+            Ok(None) => break,
+            Err(not_opened) => return Err(cause::told(visit, not_opened).await),
+        };
+    }
+    Err(sentences::no_more_channels(permit.target()))
 }
 
 /// Tells whoever sits at a terminal what concerns them, while their program runs.

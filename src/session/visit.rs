@@ -11,6 +11,7 @@ use super::cause::NotOpened;
 use super::client::GOODBYE;
 use super::entrance::{self, Guest};
 use super::live::Live;
+use super::prelude::Prelude;
 use super::story::Story;
 use super::{Services, forward, program, sentences};
 use crate::audit::{ActionFacts, Event, Text, Way};
@@ -18,6 +19,9 @@ use crate::domain::{Action, Login, SessionId, Target};
 use crate::policy::{Permit, Question};
 use crate::ssh::{ChannelKind, ChannelOpen, Connection, ConnectionEvent, GlobalRequest, Opener, RefusalCode};
 use crate::target::Presence;
+
+/// Sessions of one visit beside the first. With what sshd usually allows for each, they carry all of a client's channels.
+const BESIDE_MAX: usize = 7;
 
 /// Who wants to go where, and how they asked.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ struct Held {
     /// The id of the session that is open, or of the next one.
     id: SessionId,
     live: Option<Arc<Live>>,
+    /// For channels that the target refused on those before.
+    beside: Vec<Arc<Live>>,
 }
 
 impl Visit {
@@ -57,7 +63,7 @@ impl Visit {
         Arc::new(Self {
             services: Arc::clone(services),
             errand,
-            session: Mutex::new(Held { id: SessionId::fresh(), live: None }),
+            session: Mutex::new(Held { id: SessionId::fresh(), live: None, beside: Vec::new() }),
             over: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
@@ -74,7 +80,7 @@ impl Visit {
     pub(super) async fn session(&self, permit: &Permit) -> Result<Arc<Live>, NotOpened> {
         let mut held = self.session.lock().await;
         match &held.live {
-            Some(live) if !live.upstream.connection.is_closed() && !live.channels.is_closed() => {
+            Some(live) if live.is_usable() => {
                 live.tighten(permit.limits());
                 return Ok(Arc::clone(live));
             }
@@ -84,19 +90,8 @@ impl Visit {
             }
             None => {}
         }
-        if self.services.log.in_store().await.is_err() {
-            return Err(NotOpened::because(sentences::STORE_UNAVAILABLE));
-        }
-        let over = self.over.child_token();
-        match Live::open(&self.services, &self.errand, held.id, permit).await {
+        match self.begin(held.id, permit).await {
             Ok(live) => {
-                let shutdown = self.services.tasks.token().clone();
-                let supervised = self.tasks.track_future(Arc::clone(&live).supervise(shutdown, over));
-                self.services.tasks.spawn_named("session", supervised);
-                let (services, target) = (Arc::clone(&self.services), Arc::clone(permit.target()));
-                self.services
-                    .tasks
-                    .spawn_named("pin", async move { services.connector.note_seen(&target).await });
                 held.live = Some(Arc::clone(&live));
                 Ok(live)
             }
@@ -107,10 +102,58 @@ impl Visit {
         }
     }
 
+    /// The session beside the first at that place, opened if need be, and the permit to use it, on its own record; nothing
+    /// where there are enough of them. For a program that the target refuses on the sessions before: how many it takes on
+    /// one connection (`MaxSessions` in its sshd) is no limit of the client's, who sees another connection.
+    pub(super) async fn session_beside(
+        &self,
+        at: usize,
+        prelude: &Prelude,
+    ) -> Result<Option<(Permit, Arc<Live>)>, NotOpened> {
+        let mut held = self.session.lock().await;
+        held.beside.retain(|live| live.is_usable());
+        let found = held.beside.get(at).map(Arc::clone);
+        if found.is_none() && held.beside.len() >= BESIDE_MAX {
+            return Ok(None);
+        }
+        let id = SessionId::fresh();
+        let story =
+            found.as_ref().map_or_else(|| self.errand.story.of_session(id), |live| live.story.clone());
+        let deciding = self.decide_in(&story, &prelude.action, prelude.facts.clone(), &prelude.start.name);
+        let permit = deciding.await.map_err(|sentence| NotOpened::because(&sentence))?;
+        let live = match found {
+            Some(live) => {
+                live.tighten(permit.limits());
+                live
+            }
+            None => {
+                let live = self.begin(id, &permit).await?;
+                held.beside.push(Arc::clone(&live));
+                live
+            }
+        };
+        Ok(Some((permit, live)))
+    }
+
+    /// Opens a session, which lasts until the client's connection or that to the target is over.
+    async fn begin(&self, id: SessionId, permit: &Permit) -> Result<Arc<Live>, NotOpened> {
+        if self.services.log.in_store().await.is_err() {
+            return Err(NotOpened::because(sentences::STORE_UNAVAILABLE));
+        }
+        let over = self.over.child_token();
+        let live = Live::open(&self.services, &self.errand, id, permit).await?;
+        let shutdown = self.services.tasks.token().clone();
+        let supervised = self.tasks.track_future(Arc::clone(&live).supervise(shutdown, over));
+        self.services.tasks.spawn_named("session", supervised);
+        let (services, target) = (Arc::clone(&self.services), Arc::clone(permit.target()));
+        self.services.tasks.spawn_named("pin", async move { services.connector.note_seen(&target).await });
+        Ok(live)
+    }
+
     /// The session that is open, if one is.
     pub(super) async fn current(&self) -> Option<Arc<Live>> {
         let held = self.session.lock().await;
-        held.live.clone().filter(|live| !live.upstream.connection.is_closed() && !live.channels.is_closed())
+        held.live.clone().filter(|live| live.is_usable())
     }
 
     /// Asks policy, and puts its answer on record; durable before this returns. `requested` is what SSH calls it. The
@@ -121,17 +164,28 @@ impl Visit {
         facts: ActionFacts,
         requested: &str,
     ) -> Result<Permit, String> {
+        let story = self.story().await;
+        self.decide_in(&story, action, facts, requested).await
+    }
+
+    async fn decide_in(
+        &self,
+        story: &Story,
+        action: &Action,
+        facts: ActionFacts,
+        requested: &str,
+    ) -> Result<Permit, String> {
         let errand = &self.errand;
         // Users and revocations may have changed since the login: the identity is judged as it is at this moment.
         let Ok(identity) = errand.guest.as_of_now(&self.services) else {
-            return Err(entrance::withdrawn(&self.story().await, requested).await);
+            return Err(entrance::withdrawn(story, requested).await);
         };
         if !errand.guest.extensions.permit(action.kind()) {
-            self.refuse(requested, "not-in-certificate").await;
+            refuse_in(story, requested, "not-in-certificate").await;
             return Err(sentences::NOT_IN_CERTIFICATE.to_owned());
         }
         let Some(target) = self.target_as_of_now() else {
-            self.refuse(requested, "target-replaced").await;
+            refuse_in(story, requested, "target-replaced").await;
             return Err(sentences::TARGET_REPLACED.to_owned());
         };
         let question = Question {
@@ -147,7 +201,7 @@ impl Visit {
             Err(refusal) => Event::refused(&question, refusal),
         }
         .with_action(facts);
-        self.story().await.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
+        story.record(event).await.map_err(|_| sentences::AUDIT_UNAVAILABLE.to_owned())?;
         decision.map_err(|_| sentences::refused(&errand.target, &errand.login, action.kind()))
     }
 
@@ -227,9 +281,7 @@ impl Visit {
 
     /// Puts on record that something was asked for that does not happen; `reason` is a label.
     pub(super) async fn refuse(&self, requested: &str, reason: &str) {
-        let event = Event::ChannelRefused { requested: Text::from(requested), reason: Text::from(reason) };
-        // It does not happen in any case.
-        let _on_record = self.story().await.tell(event).await;
+        refuse_in(&self.story().await, requested, reason).await;
     }
 
     /// The client's connection is over: waits until channels and session have ended, on record.
@@ -238,6 +290,12 @@ impl Visit {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+async fn refuse_in(story: &Story, requested: &str, reason: &str) {
+    let event = Event::ChannelRefused { requested: Text::from(requested), reason: Text::from(reason) };
+    // It does not happen in any case.
+    let _on_record = story.tell(event).await;
 }
 
 impl Drop for Visit {

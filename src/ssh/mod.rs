@@ -60,6 +60,6 @@ pub use error::{CloseReason, Closed, ProtocolError};
 pub use hostkeys::{HostKey, HostKeyError};
 pub use lull::give_way;
 pub use offer::{NotAddable, Offer};
-pub use server::{ServerConfig, Unauthenticated, accept};
+pub use server::{ServerConfig, Unauthenticated, accept, goodbye_in_the_clear};
 pub use stream::ChannelStream;
 pub use transport::{Heard, HostCertificate, Negotiated, RekeyPolicy, ServerIdentity};

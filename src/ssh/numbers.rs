@@ -39,5 +39,6 @@ pub(super) mod disconnect {
     pub(crate) const PROTOCOL_ERROR: u32 = 2;
     pub(crate) const KEY_EXCHANGE_FAILED: u32 = 3;
     pub(crate) const BY_APPLICATION: u32 = 11;
+    pub(crate) const TOO_MANY_CONNECTIONS: u32 = 12;
     pub(crate) const NO_MORE_AUTH_METHODS: u32 = 14;
 }

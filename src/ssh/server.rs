@@ -9,6 +9,7 @@ use super::driver::{Stream, drive};
 use super::error::{CloseReason, Closed};
 use super::numbers;
 use super::offer::{Lists, Offer};
+use super::packet::PacketWriter;
 use super::transport::{Negotiated, RekeyPolicy, ServerIdentity, Setup, Transport};
 use super::wire::{Put, message};
 
@@ -29,6 +30,21 @@ pub struct ServerConfig {
 /// names that begin with its own; without it `ssh HOST yes | head -1` never ends. No version: it would only
 /// help who looks for old ones.
 pub(super) const IDENT: &str = "SSH-2.0-OpenSSH_compatible drawbridge";
+
+/// What a server says that has no place for a client: its identification, and a goodbye in the clear (RFC 4253
+/// §11.1), which clients show. There is no secret in it, and nothing is kept for it.
+#[must_use]
+pub fn goodbye_in_the_clear(sentence: &str) -> Vec<u8> {
+    let mut writer = PacketWriter::new();
+    writer.put_raw(IDENT.as_bytes());
+    writer.put_raw(b"\r\n");
+    let mut out = message(numbers::DISCONNECT);
+    out.uint32(numbers::disconnect::TOO_MANY_CONNECTIONS).string(sentence.as_bytes()).string(b"");
+    if let Err(error) = writer.put(&out, &[]) {
+        tracing::debug!(%error, "the goodbye could not be written");
+    }
+    writer.pending().to_vec()
+}
 
 /// A client that has exchanged keys with us and has yet to say who it is.
 #[derive(Debug)]

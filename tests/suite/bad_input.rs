@@ -107,14 +107,22 @@ fn the_listener_survives_a_lack_of_descriptors() {
 #[test]
 fn one_address_cannot_take_all_connections() {
     let builder = Lab::with().instance("web-1").config("server", "connections_per_address_max", "3");
-    let lab = builder.start();
-    let held: Vec<TcpStream> = (0..3).map(|_| connect(&lab)).collect();
+    let lab = builder.config("server", "handshake_timeout", "\"120s\"").start();
+    let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&lab)).collect();
     lab.audited("connection-opened", |_| true);
     wait_for("the fourth to be turned away", Duration::from_secs(10), || {
         let mut fourth = connect(&lab);
         closed_by_the_daemon(&mut fourth);
         lab.audit().iter().any(|event| event["event"] == "connection-refused")
     });
+    for way in Way::BOTH {
+        wait_for("a stock client to read why", Duration::from_secs(30), || {
+            // Somebody who was there before may have left a place.
+            held.push(connect(&lab));
+            let done = lab.client(way, "web-1").run("true");
+            done.err().contains("there are as many connections from your address as drawbridge allows")
+        });
+    }
     drop(held);
     wait_for("room for the next", Duration::from_secs(10), || {
         lab.client(Way::Direct, "web-1").run("true").code == Some(0)

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::support::{Client, Lab, Supervisor, Way, lines_of, named, noise};
+use crate::support::{Client, Lab, Running, Supervisor, Way, finish, lines_of, named, noise};
 
 /// One lab for all of this file: nothing here changes it.
 fn lab() -> &'static Lab {
@@ -311,4 +311,39 @@ fn another_account_is_reached_through_a_role() {
         lab.client(way, "web-1.other").run("true").ended_with(0);
     }
     assert_eq!(lab.pushes().len(), 4);
+}
+
+/// sshd takes ten programs on one connection (`MaxSessions`), and ssh, refused an eleventh by it, connects anew. Here the
+/// client's channel has been accepted by then.
+#[test]
+fn more_programs_at_once_than_the_target_takes_on_one_connection() {
+    let lab = Lab::with().instance("web-1").sshd("MaxSessions 3").start();
+    for way in Way::BOTH {
+        let master = lab.client(way, "web-1").master();
+        let gate = lab.scratch().join(format!("gate-{way:?}"));
+        let wait = format!("while ! test -e {}; do sleep 0.1; done", gate.display());
+        let mut running: Vec<Running> = (0..8)
+            .map(|n| {
+                let mut program = master.client.start(&[&format!("echo up; {wait}; exit 1{n}")]);
+                program.expect("up\n");
+                program
+            })
+            .collect();
+        std::fs::write(&gate, b"").expect("our own folder");
+        for (n, program) in running.drain(..).enumerate() {
+            let done = finish(program.take(), Vec::new(), Duration::from_secs(60));
+            done.ended_with(10 + i32::try_from(n).expect("small"));
+        }
+        master.client.run("exit 5").ended_with(5);
+    }
+    let audit = lab.audit();
+    let sessions = named(&audit, "session-started");
+    assert_eq!(sessions.len(), 6, "three for each way: {sessions:#?}");
+    for session in &sessions {
+        let of = |name: &str| {
+            named(&audit, name).iter().filter(|event| event["session"] == session["session"]).count()
+        };
+        assert!(of("decision") >= of("channel-started") && of("channel-started") > 0, "{session}");
+        assert_eq!(of("key-pushed"), 1, "{session}");
+    }
 }

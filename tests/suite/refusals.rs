@@ -256,3 +256,17 @@ fn access_withdrawn_during_a_connection_opens_no_more_sessions() {
         assert!(refused.err().contains("has been withdrawn"), "{way:?}: {}", refused.err());
     }
 }
+
+/// `ssh -N` asks for nothing that could be answered with a sentence, and would sit there for ever.
+#[test]
+fn who_only_forwards_reads_that_there_is_nowhere_to_go() {
+    let lab = Lab::with().instance("web-1").instance("vault-1").policy(&narrow_policy()).start();
+    for way in Way::BOTH {
+        let client = lab.client(way, "vault-1").args(&["-N"]).within(Duration::from_secs(30));
+        let done = client.run_without_command().failed().with_a_sentence();
+        assert!(done.err().contains("there is no target \"vault-1\""), "{way:?}: {done:?}");
+        let mut goes_on = lab.client(way, "web-1").args(&["-N"]).start(&[]);
+        lab.client(way, "vault-1").args(&["-N"]).run_without_command().failed();
+        assert_eq!(goes_on.ended(), None, "{way:?}: a connection that may be used was ended");
+    }
+}

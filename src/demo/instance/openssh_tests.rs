@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -249,4 +249,18 @@ async fn a_forward_reaches_this_machine_and_no_other() {
     assert_eq!(text(&output.stdout), "hello");
     let output = lab.ssh(&["-W", "169.254.169.254:80", "web-1"], b"").await;
     assert!(!output.status.success());
+}
+
+/// `ssh web-1 yes | head -1`: the program has to learn that nobody reads, or it never ends.
+#[tokio::test]
+async fn a_program_whose_reader_has_left_ends() {
+    let lab = Lab::with_pushed_key().await;
+    let mut ssh = lab.command("ssh").args(["web-1", "yes"]).spawn().expect("it is installed");
+    let mut output = BufReader::new(ssh.stdout.take().expect("piped"));
+    let mut line = String::new();
+    output.read_line(&mut line).await.expect("a line");
+    assert_eq!(line, "y\n");
+    drop(output);
+    let ended = tokio::time::timeout(PATIENCE, ssh.wait()).await.expect("it ends");
+    assert!(!ended.expect("awaited").success());
 }

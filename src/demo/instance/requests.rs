@@ -16,6 +16,8 @@ pub(super) enum Asked {
         rows: u32,
     },
     Signal(String),
+    /// Nobody reads the output any more (OpenSSH PROTOCOL §2.1, `eow@openssh.com`).
+    ReaderLeft,
     /// Something that is not served here, or that ends too early.
     Unknown,
 }
@@ -31,6 +33,7 @@ pub(super) fn read(name: &str, payload: &[u8]) -> Asked {
         "subsystem" if fields.string() == Some(b"sftp") => Some(Asked::Start(Start::Sftp)),
         "window-change" => fields.window(),
         "signal" => fields.text().map(Asked::Signal),
+        "eow@openssh.com" => Some(Asked::ReaderLeft),
         _ => None,
     };
     asked.unwrap_or(Asked::Unknown)
@@ -126,7 +129,8 @@ mod tests {
         string(&mut netconf, b"netconf");
         assert_eq!(read("subsystem", &sftp), Asked::Start(Start::Sftp));
         assert_eq!(read("subsystem", &netconf), Asked::Unknown);
-        assert_eq!(read("eow@openssh.com", &[]), Asked::Unknown);
+        assert_eq!(read("eow@openssh.com", &[]), Asked::ReaderLeft);
+        assert_eq!(read("xon-xoff", &[1]), Asked::Unknown);
     }
 
     #[test]

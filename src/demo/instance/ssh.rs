@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::program::{ProgramControl, PtyRequest, RunningProgram, Start};
 use super::requests::{self, Asked};
@@ -169,7 +170,9 @@ impl Session {
                     (pty.columns, pty.rows) = (columns, rows);
                 }
             }
-            Asked::Env(..) | Asked::Signal(_) | Asked::Start(_) | Asked::Unknown => return false,
+            Asked::Env(..) | Asked::Signal(_) | Asked::ReaderLeft | Asked::Start(_) | Asked::Unknown => {
+                return false;
+            }
         }
         true
     }
@@ -200,14 +203,17 @@ fn answer(channel: &Channel, request: &ChannelRequest, success: bool) {
 /// the client is gone; the program does not outlive this.
 async fn run_program(channel: &Channel, program: RunningProgram) {
     let RunningProgram { stdin, stdout, stderr, control } = program;
+    let reader_left = CancellationToken::new();
     let exit = async {
-        tokio::join!(send(channel, None, Some(stdout)), send(channel, Some(STDERR), stderr));
+        // Closed, so that a program that goes on writing hears of it (SIGPIPE), as with sshd.
+        let output = reader_left.run_until_cancelled(send(channel, None, Some(stdout)));
+        let (_sent, ()) = tokio::join!(output, send(channel, Some(STDERR), stderr));
         control.wait().await
     };
     tokio::select! {
         exit = exit => report(channel, &exit),
         () = feed(channel, stdin) => {}
-        () = obey(channel, &control) => {}
+        () = obey(channel, &control, &reader_left) => {}
         () = channel.closed() => {}
     }
 }
@@ -254,7 +260,7 @@ async fn feed(channel: &Channel, stdin: Box<dyn AsyncWrite + Send + Unpin>) {
 }
 
 /// Does what the client asks of a running program. Never returns.
-async fn obey(channel: &Channel, control: &ProgramControl) {
+async fn obey(channel: &Channel, control: &ProgramControl, reader_left: &CancellationToken) {
     while let Some(request) = channel.recv_request().await {
         let obeyed = match requests::read(&request.name, &request.payload) {
             Asked::WindowChange { columns, rows } => {
@@ -263,6 +269,10 @@ async fn obey(channel: &Channel, control: &ProgramControl) {
             }
             Asked::Signal(name) => {
                 control.signal(&name);
+                true
+            }
+            Asked::ReaderLeft => {
+                reader_left.cancel();
                 true
             }
             Asked::Pty(_) | Asked::Env(..) | Asked::Start(_) | Asked::Unknown => false,

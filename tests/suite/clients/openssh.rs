@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LARGE, Person, copies_a_large_file, copies_a_large_file_by, lab, runs_a_command};
-use crate::support::Way;
+use crate::support::{Way, new_key_of, public_half};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -57,4 +57,23 @@ fn a_shell_is_not_disturbed_by_files_and_commands_on_its_connection() {
         shell.expect("after", SOON);
         assert_eq!(shell.finish(SOON).0, Some(3), "{way:?}");
     }
+}
+
+/// A private key in PEM form without its public half, as EC2 hands them out, is signed with unasked: each is a
+/// failed attempt. The right one comes after all of them.
+#[test]
+fn a_folder_of_ec2_s_pem_files_does_not_lock_anybody_out() {
+    let folder = tempfile::tempdir_in(lab().dir()).expect("our own folder");
+    let mut options = Vec::new();
+    for number in 0..10 {
+        let key = folder.path().join(format!("{number}.pem"));
+        new_key_of(&key, &["-t", "ecdsa", "-m", "PEM"]);
+        std::fs::remove_file(public_half(&key)).expect("ssh-keygen wrote it");
+        options.push(format!("IdentityFile {}", key.display()));
+    }
+    for way in Way::BOTH {
+        let client = lab().client(way, "web-1").option(&options.join("\n"));
+        client.run("exit 5").ended_with(5);
+    }
+    lab().audited("authentication-failed", |event| event["algorithm"] == "ecdsa-sha2-nistp256");
 }
