@@ -1,5 +1,6 @@
 //! One client, from its TCP connection to its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::ssh::{
     Stream,
 };
 
-/// How long sessions may take to say goodbye at shutdown before their connection is ended.
+/// How long sessions may take to say goodbye, at shutdown and when access is withdrawn, before their connection is ended.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
@@ -138,7 +139,9 @@ fn outer_config(services: &Services) -> ServerConfig {
 
 /// The guest is in: jumps, connections by the bastion, a direct visit, or a word with drawbridge itself.
 async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection: &Connection) -> Over {
-    let house = House::new(services, story, guest, connection.opener());
+    let guest = Arc::new(guest);
+    let stay = services.standing.stay(&guest, story);
+    let house = House::new(services, story, &guest, connection.opener());
     let (requests, mut queue) = forward::Queue::new();
     let asked = Arc::clone(&house);
     let answering = house.channels.track_future(async move {
@@ -147,8 +150,8 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
         }
     });
     services.tasks.spawn_named("requests", answering);
-    let mut requests = Some(requests);
     let shutdown = services.tasks.token().clone();
+    let mut withdrawn = pin!(stay.ended());
     let result = loop {
         tokio::select! {
             event = connection.next() => match event {
@@ -157,24 +160,29 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                     let tracked = house.channels.clone();
                     services.tasks.spawn_named("channel", tracked.track_future(house.open(open)));
                 }
-                Ok(ConnectionEvent::Global(request)) => {
-                    if let Some(requests) = &requests {
-                        requests.put(request);
-                    }
-                }
-                Err(closed) => break over(&closed),
+                Ok(ConnectionEvent::Global(request)) => requests.put(request),
+                Err(closed) => break Err(over(&closed)),
             },
             () = shutdown.cancelled() => {
-                // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
-                // or a jump that does not log in, ends with the connection.
-                requests = None;
-                let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
-                connection.disconnect(sentences::SHUTTING_DOWN);
-                break (Ending::ShuttingDown, String::new());
+                break Ok((Ending::ShuttingDown, sentences::SHUTTING_DOWN, String::new()));
+            }
+            (ending, sentence) = &mut withdrawn => {
+                guest.withdrawn.cancel();
+                break Ok((ending, sentence, stay.detail().unwrap_or_default().to_owned()));
             }
         }
     };
     drop(requests);
+    let result = match result {
+        Err(gone) => gone,
+        Ok((ending, sentence, detail)) => {
+            // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
+            // or a jump that does not log in, ends with the connection.
+            let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
+            connection.disconnect(sentence);
+            (ending, detail)
+        }
+    };
     house.ended().await;
     result
 }
