@@ -15,7 +15,7 @@ use crate::aws::{
 };
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
-use crate::console::{Archive, Library};
+use crate::console::{Archive, Library, Turns};
 use crate::diagnose::Surveyor;
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -116,6 +116,7 @@ pub(super) async fn services(
         store: store.clone(),
         library: Library::new(recorders.spool().cloned(), recordings::vault(config)?),
         node: config.node.name_or_host(),
+        turns: Turns::default(),
     };
     let surveyor = surveyor_of(config, aws, &places, &clock);
     let pins = Arc::new(store);

@@ -24,10 +24,10 @@ enum Proof {
 
 /// One way in that a key or certificate opens, before restrictions.
 #[derive(Debug, Clone, Copy)]
-struct Grant<'d> {
-    user: &'d Arc<User>,
+pub(super) struct Grant<'d> {
+    pub(super) user: &'d Arc<User>,
     /// Those of the line that grants; none for a CA that is trusted for all.
-    restrictions: Option<&'d Restrictions>,
+    pub(super) restrictions: Option<&'d Restrictions>,
 }
 
 impl Directory {
@@ -39,18 +39,14 @@ impl Directory {
         self.judge(attempt, now, Proof::Signed)
     }
 
-    /// Judges a request without signature by the same rules, except for what only a signature says.
+    /// Judges a request without signature by the same rules, except for what only a signature says, and without the
+    /// SSH user name: whoever only asks has proved nothing, and a public key is no secret. Were a name that is another
+    /// user's refused here, anybody who knows one key could find out which names there are.
     ///
     /// # Errors
     /// As [`Directory::authenticate`].
     pub fn query(&self, attempt: &KeyAttempt<'_>, now: Timestamp) -> Result<(), AuthFailure> {
         self.judge(attempt, now, Proof::Query).map(|_| ())
-    }
-
-    /// Whether a signed request with this key could succeed.
-    #[must_use]
-    pub fn would_accept(&self, attempt: &KeyAttempt<'_>, now: Timestamp) -> bool {
-        self.query(attempt, now).is_ok()
     }
 
     fn judge(&self, attempt: &KeyAttempt<'_>, now: Timestamp, proof: Proof) -> Result<Accepted, AuthFailure> {
@@ -78,9 +74,9 @@ impl Directory {
         if revoked {
             return Err(AuthFailure::Revoked);
         }
-        let user = self.choose_user(attempt.ssh_user, &grants, AuthFailure::UnknownKey)?;
+        let whose = self.choose_user(attempt.ssh_user, &grants, AuthFailure::UnknownKey, proof)?;
         let token = Token { kind: info.kind, flags: attempt.sk_flags, proof };
-        first_open(&grants, user, |grant| {
+        let user = first_open(&grants, whose, |grant| {
             let restrictions = grant.restrictions.ok_or(AuthFailure::UnknownKey)?;
             check_restrictions(restrictions, attempt.client_addr, now)?;
             token.check(!restrictions.no_touch_required, restrictions.verify_required)
@@ -110,11 +106,11 @@ impl Directory {
         }
         certificate.check_type_and_window(now)?;
         let grants = self.certificate_grants(&certificate);
-        let user = self.choose_user(attempt.ssh_user, &grants, AuthFailure::Principals)?;
+        let whose = self.choose_user(attempt.ssh_user, &grants, AuthFailure::Principals, proof)?;
         let verify_required = certificate.check_critical_options(attempt.client_addr)?;
         let extensions = certificate.extensions();
         let token = Token { kind: info.kind, flags: attempt.sk_flags, proof };
-        first_open(&grants, user, |grant| {
+        let user = first_open(&grants, whose, |grant| {
             let line = grant.restrictions;
             line.map_or(Ok(()), |line| check_restrictions(line, attempt.client_addr, now))?;
             // As in OpenSSH, line and certificate must agree to do without a touch, and either may
@@ -130,19 +126,19 @@ impl Directory {
         Ok(accept(user, auth, attempt.client_addr, extensions))
     }
 
-    fn knows_ca(&self, ca_blob: &[u8]) -> bool {
+    pub(super) fn knows_ca(&self, ca_blob: &[u8]) -> bool {
         self.trusted_cas.contains(ca_blob) || self.user_cas.contains_key(ca_blob)
     }
 
     /// By its own key, by its CA's key, or by serial or key id.
-    fn is_revoked(&self, certificate: &Certificate<'_>) -> bool {
+    pub(super) fn is_revoked(&self, certificate: &Certificate<'_>) -> bool {
         let (ca, serial, key_id) = (certificate.ca_blob, certificate.serial, certificate.key_id);
         self.revocations.revoke_key(&certificate.key.to_blob())
             || self.revocations.revoke_key(ca)
             || self.revocations.revoke_certificate(ca, serial, key_id)
     }
 
-    fn certificate_grants<'d>(&'d self, certificate: &Certificate<'_>) -> Vec<Grant<'d>> {
+    pub(super) fn certificate_grants<'d>(&'d self, certificate: &Certificate<'_>) -> Vec<Grant<'d>> {
         let principals = certificate.principals.as_slice();
         let mut grants = Vec::new();
         if self.trusted_cas.contains(certificate.ca_blob) {
@@ -163,33 +159,54 @@ impl Directory {
     }
 
     /// The one user whom the grants are for: the named one where the name is a user's, else the
-    /// only one there is. A name that is nobody's (a client's local login, a target) says nothing.
+    /// only one there is. A name that is nobody's (a client's local login, a target) says nothing. Whoever only asks
+    /// may be any of them.
     fn choose_user<'d>(
         &'d self,
         ssh_user: &str,
         grants: &[Grant<'d>],
         none: AuthFailure,
-    ) -> Result<&'d Arc<User>, AuthFailure> {
+        proof: Proof,
+    ) -> Result<Whose<'d>, AuthFailure> {
         let first = grants.first().ok_or(none)?.user;
+        if proof == Proof::Query {
+            return Ok(Whose::Anybodys);
+        }
         if let Some(named) = self.user_named(ssh_user) {
             let granted = grants.iter().any(|grant| grant.user.name == named.name);
-            return if granted { Ok(named) } else { Err(AuthFailure::WrongUser) };
+            return if granted { Ok(Whose::Of(named)) } else { Err(AuthFailure::WrongUser) };
         }
         let only = grants.iter().all(|grant| grant.user.name == first.name);
-        if only { Ok(first) } else { Err(AuthFailure::AmbiguousUser) }
+        if only { Ok(Whose::Of(first)) } else { Err(AuthFailure::AmbiguousUser) }
     }
 }
 
-/// Succeeds when one of the user's grants stands the check, else gives the first one's reason.
-fn first_open(
-    grants: &[Grant<'_>],
-    user: &User,
+/// Whose grants count.
+#[derive(Debug, Clone, Copy)]
+enum Whose<'d> {
+    Of(&'d User),
+    Anybodys,
+}
+
+impl Whose<'_> {
+    fn take_in(self, grant: &Grant<'_>) -> bool {
+        match self {
+            Self::Of(user) => grant.user.name == user.name,
+            Self::Anybodys => true,
+        }
+    }
+}
+
+/// The user of the first grant that stands the check, else the first one's reason.
+fn first_open<'d>(
+    grants: &[Grant<'d>],
+    whose: Whose<'_>,
     check: impl Fn(&Grant<'_>) -> Result<(), AuthFailure>,
-) -> Result<(), AuthFailure> {
+) -> Result<&'d User, AuthFailure> {
     let mut reason = AuthFailure::UnknownKey;
-    for grant in grants.iter().filter(|grant| grant.user.name == user.name).rev() {
+    for grant in grants.iter().filter(|grant| whose.take_in(grant)).rev() {
         match check(grant) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(grant.user),
             Err(failure) => reason = failure,
         }
     }

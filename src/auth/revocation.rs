@@ -9,7 +9,6 @@ use data_encoding::BASE64_NOPAD;
 
 use super::files::read_bounded;
 use super::krl::{KRL_MAGIC, Krl, RevokedCertificates, serial_range};
-use crate::domain::Fingerprint;
 use crate::problem::Problem;
 use crate::signature::key_type;
 use crate::signature::wire::Reader;
@@ -35,12 +34,6 @@ impl RevokedKeys {
 
     pub(super) fn insert_sha1(&mut self, fingerprint: [u8; 20]) {
         self.sha1.insert(fingerprint);
-    }
-
-    fn contains_fingerprint(&self, fingerprint: &Fingerprint) -> bool {
-        let encoded = fingerprint.as_str().trim_start_matches("SHA256:");
-        let digest = BASE64_NOPAD.decode(encoded.as_bytes()).unwrap_or_default();
-        self.sha256.contains(digest.as_slice())
     }
 
     fn contains(&self, key_blob: &[u8]) -> bool {
@@ -96,12 +89,6 @@ impl Revocations {
     pub(crate) fn revoke_key(&self, key_blob: &[u8]) -> bool {
         self.krls.iter().any(|krl| krl.keys.contains(key_blob))
             || self.plain.iter().any(|list| list.keys.contains(key_blob))
-    }
-
-    /// Whether a list names the key with that fingerprint, otherwise than by its SHA-1.
-    pub(crate) fn revoke_fingerprint(&self, fingerprint: &Fingerprint) -> bool {
-        self.krls.iter().any(|krl| krl.keys.contains_fingerprint(fingerprint))
-            || self.plain.iter().any(|list| list.keys.contains_fingerprint(fingerprint))
     }
 
     /// Whether a list names the certificate, by its CA and serial or key id.

@@ -265,6 +265,7 @@ async fn archive(config: &Config) -> Result<Archive, CliError> {
         store: Store::open(&config.store).await.map_err(failed)?,
         library: Library::new(spool, vault),
         node: config.node.name_or_host(),
+        turns: console::Turns::default(),
     })
 }
 

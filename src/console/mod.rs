@@ -40,9 +40,10 @@ pub use doctor::{Clinic, Ledger, OffTheRecord, Probe, doctor_for_operator, packe
 pub(crate) use find::candidates;
 pub use find::{Found, find};
 pub use listing::listing;
+pub(crate) use record::ORDER;
 pub use record::{
     Archive, Asker, EventsArgs, ExportArgs, Fitting, Format, KillArgs, Library, ListArgs, Person, Playable,
-    Question, RecordDesk, ReplayArgs, SessionStart, SessionsCommand, ShowArgs, WatchArgs, When,
+    Question, RecordDesk, ReplayArgs, SessionStart, SessionsCommand, ShowArgs, Turns, WatchArgs, When,
 };
 pub use stage::{Audience, Input, Left, Live, Piece, Playing, Size, Stage};
 pub use text::shown;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::answer::Verdict;
+use crate::policy::Permit;
 
 /// How many pieces wait for a reader who is slow; whoever makes them waits from there on.
 const PIECES_MAX: usize = 4;
@@ -129,6 +130,7 @@ pub type Playing = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 pub struct Live {
     begin: Box<dyn FnOnce(Stage) -> Playing + Send>,
     keyboard: bool,
+    permit: Option<Box<Permit>>,
 }
 
 impl Live {
@@ -137,13 +139,25 @@ impl Live {
     where
         F: Future<Output = Verdict> + Send + 'static,
     {
-        Self { begin: Box::new(move |stage| Box::pin(begin(stage))), keyboard: false }
+        Self { begin: Box::new(move |stage| Box::pin(begin(stage))), keyboard: false, permit: None }
     }
 
     /// The same with each key as it is pressed, on a terminal in raw mode.
     #[must_use]
     pub fn with_keyboard(self) -> Self {
         Self { keyboard: true, ..self }
+    }
+
+    /// The same, given for as long as a permit holds.
+    #[must_use]
+    pub fn under(self, permit: Option<Permit>) -> Self {
+        Self { permit: permit.map(Box::new), ..self }
+    }
+
+    /// The permit that it is given under; nothing where it rests on none.
+    #[must_use]
+    pub fn permit(&self) -> Option<&Permit> {
+        self.permit.as_deref()
     }
 
     /// Whether it takes single keys.

@@ -44,6 +44,7 @@ pub(super) async fn login(
     let chosen = tokio::select! {
         chosen = asking => chosen.ok().flatten(),
         () = services.tasks.token().cancelled() => return Err(sentences::SHUTTING_DOWN.to_owned()),
+        () = guest.withdrawn.cancelled() => return Err(sentences::WITHDRAWN.to_owned()),
     };
     chosen.ok_or_else(|| sentences::NOTHING_CHOSEN.to_owned())
 }

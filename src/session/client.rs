@@ -1,5 +1,6 @@
 //! One client, from its TCP connection to its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::ssh::{
     Stream,
 };
 
-/// How long sessions may take to say goodbye at shutdown before their connection is ended.
+/// How long sessions may take to say goodbye, at shutdown and when access is withdrawn, before their connection is ended.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
@@ -139,7 +140,9 @@ fn outer_config(services: &Services) -> ServerConfig {
 
 /// The guest is in: jumps, connections by the bastion, a direct visit, or a word with drawbridge itself.
 async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection: &Connection) -> Over {
-    let house = House::new(services, story, guest, connection.opener());
+    let guest = Arc::new(guest);
+    let stay = services.standing.stay(&guest, story);
+    let house = House::new(services, story, &guest, connection.opener());
     let (requests, mut queue) = forward::Queue::new();
     let asked = Arc::clone(&house);
     let answering = house.channels.track_future(async move {
@@ -148,7 +151,6 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
         }
     });
     services.tasks.spawn_named("requests", answering);
-    let mut requests = Some(requests);
     let shutdown = services.tasks.token().clone();
     let told = Arc::clone(&house);
     let mut nowhere = Box::pin(async move {
@@ -156,6 +158,7 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
         told.leads_nowhere().await
     });
     let mut opened = false;
+    let mut withdrawn = pin!(stay.ended());
     let result = loop {
         tokio::select! {
             event = connection.next() => match event {
@@ -165,32 +168,37 @@ async fn host(services: &Arc<Services>, story: &Story, guest: Guest, connection:
                     let tracked = house.channels.clone();
                     services.tasks.spawn_named("channel", tracked.track_future(house.open(open)));
                 }
-                Ok(ConnectionEvent::Global(request)) => {
-                    if let Some(requests) = &requests {
-                        requests.put(request);
-                    }
-                }
-                Err(closed) => break over(&closed),
+                Ok(ConnectionEvent::Global(request)) => requests.put(request),
+                Err(closed) => break Err(over(&closed)),
             },
             sentence = &mut nowhere, if !opened => {
                 // Asked once: what the name means later is told to whoever opens something.
                 opened = true;
                 if let Some(sentence) = sentence {
                     connection.disconnect(&sentence);
-                    break (Ending::Refused, sentence);
+                    break Err((Ending::Refused, sentence));
                 }
             },
             () = shutdown.cancelled() => {
-                // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
-                // or a jump that does not log in, ends with the connection.
-                requests = None;
-                let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
-                connection.disconnect(sentences::SHUTTING_DOWN);
-                break (Ending::ShuttingDown, String::new());
+                break Ok((Ending::ShuttingDown, sentences::SHUTTING_DOWN, String::new()));
+            }
+            (ending, sentence) = &mut withdrawn => {
+                guest.withdrawn.cancel();
+                break Ok((ending, sentence, stay.detail().unwrap_or_default().to_owned()));
             }
         }
     };
     drop(requests);
+    let result = match result {
+        Err(gone) => gone,
+        Ok((ending, sentence, detail)) => {
+            // Sessions say goodbye; what waits for the client, such as a channel on which nothing is asked
+            // or a jump that does not log in, ends with the connection.
+            let _in_time = tokio::time::timeout(GOODBYE, house.ended()).await;
+            connection.disconnect(sentence);
+            (ending, detail)
+        }
+    };
     house.ended().await;
     result
 }

@@ -2,19 +2,23 @@
 
 mod perform;
 
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 
 use super::entrance::{self, Guest};
+use super::limits::Tightening;
 use super::prelude::{self, Prelude};
+use super::standing::{Claim, Claimed, Role};
 use super::story::Story;
 use super::visit::{Errand, Visit};
 use super::{Services, addressing, choice, menu, program, resolve, sentences};
 use crate::audit::{CommandLine, Event, Text, Way};
-use crate::console::{self, Answer, Clinic, Desk, Probe, Size, Verdict};
+use crate::console::{self, Answer, Clinic, Desk, Live, Probe, Size, Verdict};
 use crate::domain::{Action, Identity};
+use crate::policy::{Limits, Permit};
 use crate::ssh::{Channel, Closed, Opener, STDERR};
 
 /// How much of an answer is written at a time.
@@ -103,9 +107,33 @@ impl Reception<'_> {
         if prelude.start.want_reply {
             channel.reply(true);
         }
-        let shutdown = self.services.tasks.token();
-        if let Err(closed) = deliver(&channel, perform::size(prelude), answer, shutdown).await {
+        let claim = answer.live.as_ref().and_then(Live::permit).map(|permit| self.claim(permit));
+        let order = self.ordered(claim.as_ref());
+        if let Err(closed) = deliver(&channel, perform::size(prelude), answer, order).await {
             tracing::debug!(%closed, "a client left before it had its answer");
+        }
+    }
+
+    /// What is given while a permit holds, and no longer.
+    fn claim(self, permit: &Permit) -> Claim {
+        let limits = Tightening::new(Limits::default());
+        let claimed = Claimed::Work(permit.clone());
+        self.services.standing.claim(self.guest, self.story, claimed, Role::Session, &limits)
+    }
+
+    /// Waits until an answer has to end before its time; says why.
+    async fn ordered(self, claim: Option<&Claim>) -> &'static str {
+        let permission = async {
+            match claim {
+                Some(claim) => claim.ended().await.1,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.services.tasks.token().cancelled() => sentences::SHUTTING_DOWN,
+            () = self.guest.withdrawn.cancelled() => sentences::WITHDRAWN,
+            sentence = permission => sentence,
         }
     }
 
@@ -179,12 +207,12 @@ fn lines(text: String, on_terminal: bool) -> String {
     if on_terminal { text.replace('\n', "\r\n") } else { text }
 }
 
-/// Writes an answer as fast as its reader takes it, and closes.
+/// Writes an answer as fast as its reader takes it, and closes. What is given live ends by `order`.
 async fn deliver(
     channel: &Channel,
     terminal: Option<Size>,
     answer: Answer,
-    shutdown: &CancellationToken,
+    order: impl Future<Output = &'static str>,
 ) -> Result<(), Closed> {
     let on_terminal = terminal.is_some();
     let Answer { mut verdict, output, live, complaint } = answer;
@@ -199,12 +227,14 @@ async fn deliver(
     }
     channel.write(Bytes::from(batch)).await?;
     if let Some(live) = live {
-        verdict = perform::perform(channel, terminal, live, shutdown).await?;
+        verdict = perform::perform(channel, terminal, live, order).await?;
     }
     channel.write_extended(STDERR, Bytes::from(lines(complaint, on_terminal))).await?;
     channel.exit_status(verdict.code().into());
     channel.eof();
     channel.close();
+    // OpenSSH's client closes after it has printed everything, and prints nothing more once the connection ends.
+    let _in_time = timeout(perform::FAREWELL, channel.closed()).await;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::story::{Story, Unrecorded};
 use super::{Peer, Services, sentences};
@@ -30,15 +31,18 @@ pub(super) struct Guest {
     /// The user name of the outer SSH login, as it came.
     pub(super) ssh_user: String,
     pub(super) peer: Peer,
+    /// Their access was withdrawn, and the connection ends: whatever goes on without a permit of its own says goodbye.
+    pub(super) withdrawn: CancellationToken,
 }
 
 impl Guest {
     /// The identity with the groups of this moment.
     ///
     /// # Errors
-    /// When the user, their key or its CA is gone or revoked since they logged in.
+    /// When the user, their key or its CA is gone or revoked since they logged in, or another's.
     pub(super) fn as_of_now(&self, services: &Services) -> Result<Arc<Identity>, AuthFailure> {
-        services.directory.current().refresh(&self.identity).map(Arc::new).inspect_err(|why| {
+        let refreshed = services.directory.current().refresh(&self.identity, &self.key_blob);
+        refreshed.map(Arc::new).inspect_err(|why| {
             tracing::warn!(user = %self.identity.user, %why, "access was withdrawn since the login");
         })
     }
@@ -112,7 +116,8 @@ pub(super) async fn authenticate(
                 let identity = Arc::new(accepted.identity);
                 let key_blob = key_blob.to_vec();
                 let extensions = accepted.extensions;
-                let guest = Guest { identity, extensions, key_blob, ssh_user: request.user, peer };
+                let (ssh_user, withdrawn) = (request.user, CancellationToken::new());
+                let guest = Guest { identity, extensions, key_blob, ssh_user, peer, withdrawn };
                 return Ok((guest, client.succeed()));
             }
             Verdict::Refused { label, detail } => {

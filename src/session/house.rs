@@ -42,11 +42,16 @@ pub(super) struct House {
 }
 
 impl House {
-    pub(super) fn new(services: &Arc<Services>, story: &Story, guest: Guest, client: Opener) -> Arc<Self> {
+    pub(super) fn new(
+        services: &Arc<Services>,
+        story: &Story,
+        guest: &Arc<Guest>,
+        client: Opener,
+    ) -> Arc<Self> {
         Arc::new(Self {
             services: Arc::clone(services),
             story: story.clone(),
-            guest: Arc::new(guest),
+            guest: Arc::clone(guest),
             client,
             direct: OnceCell::new(),
             word_is_a_target: OnceLock::new(),

@@ -135,6 +135,7 @@ impl Host<'_> {
         tokio::select! {
             written = self.client.write(given_back.freeze()) => if written.is_err() { return Some(Parting::Gone) },
             () = self.services.tasks.token().cancelled() => return Some(Parting::Because(sentences::SHUTTING_DOWN)),
+            () = self.guest.withdrawn.cancelled() => return Some(Parting::Because(sentences::WITHDRAWN)),
         }
         // A session may last for days.
         self.menu.forget_list();

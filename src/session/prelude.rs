@@ -175,13 +175,17 @@ fn beside_the_program(request: &ChannelRequest) -> Option<Action> {
     }
 }
 
-/// Exactly one argument, to the last byte: what is decided on must be all that the target will read.
+/// Exactly one argument, to the last byte: what is decided on must be all that the target will read, and nothing that it
+/// will not. sshd reads up to a NUL at the end, so that `sftp` with one is no other subsystem.
 fn read_start(request: &ChannelRequest) -> Option<(Action, ActionFacts)> {
     let argument = match (request.name.as_str(), string(&request.payload)) {
         ("shell", None) if request.payload.is_empty() => &[][..],
         ("exec" | "subsystem", Some((argument, []))) => argument,
         _ => return None,
     };
+    if argument.contains(&0) {
+        return None;
+    }
     let action = match request.name.as_str() {
         "shell" => Action::Shell,
         "exec" => {
@@ -244,6 +248,15 @@ mod tests {
             assert!(read_start(&request("subsystem", payload)).is_none(), "{payload:?}");
         }
         assert!(read_start(&request("shell", b"\0\0\0\x02ls")).is_none());
+    }
+
+    /// `sftp` with a NUL behind it was decided on as some other subsystem, and sshd started sftp: where rules forbid that,
+    /// and without its file operations on record.
+    #[test]
+    fn a_start_that_ends_in_a_nul_is_none() {
+        assert!(read_start(&request("subsystem", b"\0\0\0\x05sftp\0")).is_none());
+        assert!(read_start(&request("exec", b"\0\0\0\x03ls\0")).is_none());
+        assert!(read_start(&request("exec", b"\0\0\0\x05ls\0-l")).is_none());
     }
 
     fn on_a_terminal() -> Prelude {

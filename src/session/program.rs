@@ -18,6 +18,7 @@ use super::standing::{Claim, Role};
 use super::visit::Visit;
 use super::{Services, cause, sentences};
 use crate::audit::{Event, ExitFacts};
+use crate::console::shown;
 use crate::domain::Ending;
 use crate::policy::Permit;
 use crate::relay::{self, Hold, Loan, Outcome};
@@ -75,6 +76,8 @@ pub(super) async fn deny(client: &Channel, prelude: &Prelude, sentence: &str) {
         client.reply(true);
     }
     let (before, after) = if prelude.pty.is_some() { ("\r\n", "\r\n") } else { ("", "\n") };
+    // A sentence may name what others called their machines.
+    let sentence = sentence.split('\n').map(shown).collect::<Vec<_>>().join("\n");
     let text = format!("{before}drawbridge: {sentence}{after}");
     // On a terminal in raw mode a line feed alone goes straight down.
     let text = if prelude.pty.is_some() { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text };

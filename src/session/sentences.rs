@@ -82,7 +82,7 @@ fn in_words(left: Duration) -> String {
 }
 
 pub(super) fn not_running(target: &Target) -> String {
-    let name = target.display_name();
+    let name = shown(target.display_name());
     match target.state.as_str() {
         "pending" => format!("{name} is still starting; please try again in a minute."),
         "stopping" => format!("{name} is being stopped; start it again once it has stopped."),
@@ -112,7 +112,7 @@ pub(super) fn refused(target: &Target, login: &Login, kind: ActionKind) -> Strin
     };
     format!(
         "policy does not let you {what} on {} as \"{login}\"; ask whoever manages your access if you need to.",
-        target.display_name()
+        shown(target.display_name())
     )
 }
 
@@ -131,7 +131,7 @@ pub(super) fn not_a_login(typed: &str) -> String {
 pub(super) fn no_more_channels(target: &Target) -> String {
     format!(
         "{} refuses another session on this connection (MaxSessions in its sshd); close one first.",
-        target.display_name()
+        shown(target.display_name())
     )
 }
 
@@ -206,7 +206,7 @@ pub(super) fn key_not_pushable(target: &Target, why: NotPushable) -> String {
          RSA keys of 2048 to 4096 bits; the key that you logged in to drawbridge with {why}. Use an Ed25519 or RSA key \
          for drawbridge and for the target (`ssh -i KEY`, or IdentityFile in ~/.ssh/config for both); \
          `ssh-keygen -t ed25519` makes one.",
-        target.display_name()
+        shown(target.display_name())
     )
 }
 
@@ -215,4 +215,30 @@ pub(super) fn push_not_accepted(login: &Login) -> String {
         "EC2 Instance Connect did not accept the login \"{login}\" or your key for the instance; check the spelling \
          of the login, and use an Ed25519 key or an RSA key of 2048 or 4096 bits."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::testing::target;
+
+    /// EC2 takes any character in a tag, those that steer a terminal included.
+    #[test]
+    fn a_name_tag_steers_no_terminal_from_within_a_sentence() {
+        let mut tagged = target("web\u{9b}2J\u{202e}", 1);
+        let login = Login::parse("ec2-user").expect("a login");
+        let mut said = vec![
+            refused(&tagged, &login, ActionKind::Shell),
+            no_more_channels(&tagged),
+            several_logins(&tagged, &[login]),
+            key_not_pushable(&tagged, NotPushable::SecurityKey),
+        ];
+        for state in ["pending", "stopping", "terminated", "stopped"] {
+            state.clone_into(&mut tagged.state);
+            said.push(not_running(&tagged));
+        }
+        for sentence in said {
+            assert!(!sentence.contains(['\u{9b}', '\u{202e}']), "{sentence:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::entrance::Guest;
 use super::limits::Tightening;
@@ -216,6 +217,7 @@ impl Bastion {
             key_blob: self.alice.public_blob(),
             ssh_user: "alice".to_owned(),
             peer: peer(),
+            withdrawn: CancellationToken::new(),
         };
         Errand {
             story: Story::of_connection(&self.services, ConnectionId::fresh()),
@@ -241,6 +243,19 @@ impl Bastion {
         let claimed = Claimed::Work(Permit::dangerous_for_test(&question));
         let limits = Tightening::new(policy::Limits::default());
         self.services.standing.claim(&errand.guest, &errand.story, claimed, Role::Work, &limits)
+    }
+
+    /// Asks again whenever something has changed, until that is dropped.
+    pub(super) fn keeper(&self) -> DropGuard {
+        let stop = CancellationToken::new();
+        tokio::spawn(super::keep(Arc::clone(&self.services), stop.clone()));
+        stop.drop_guard()
+    }
+
+    /// Alice is removed, and what she has open is asked about.
+    pub(super) fn alice_is_removed(&self) {
+        self.alice_is_in(None);
+        self.services.standing.changed();
     }
 
     /// The lines of that name so far.
@@ -432,4 +447,19 @@ async fn the_console_answers_nobody_whose_access_is_withdrawn() {
     }
     assert_eq!(bastion.audit.named("console-command").len(), 1, "only what was answered");
     assert_eq!(bastion.audit.named("channel-refused").len(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_goes_on_ends_when_its_user_is_removed() {
+    let bastion = Bastion::new();
+    let (connection, task) = bastion.alice().await;
+    let _keeper = bastion.keeper();
+    bastion.alice_is_removed();
+    let closed = connection.closed().await.to_string();
+    assert!(closed.contains(super::sentences::WITHDRAWN), "{closed}");
+    task.await.expect("no panic");
+    let [ended] = &bastion.trail("connection-ended")[..] else { panic!("one line") };
+    assert_eq!(ended["ending"], "permission-ended");
+    assert_eq!(ended["detail"], "access was withdrawn since: no user has this key");
+    assert!(bastion.trail("channel-refused").is_empty() && bastion.services.standing.is_empty());
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Finished, Lab, Supervisor, Way, lines_of, named, new_key, run_drawbridge};
+use crate::support::{Finished, Lab, Supervisor, Way, lines_of, named, new_key, run_drawbridge, wait_for};
 
 /// Only `web-1` and only as the lab's login; `vault-1` is forbidden, all else is not mentioned.
 fn narrow_policy() -> String {
@@ -241,19 +241,20 @@ fn a_target_called_dot_dot_slash_etc_is_no_target() {
     lab.client(Way::Direct, "web-1").run("true").ended_with(0);
 }
 
-/// Someone who is taken out of the users file while connected opens nothing more.
+/// Someone who is taken out of the users file while connected loses the connection, and opens nothing more.
 #[test]
 fn access_withdrawn_during_a_connection_opens_no_more_sessions() {
     for way in Way::BOTH {
         let lab = Lab::with().instance("web-1").start();
-        let master = lab.client(way, "web-1").master();
+        let mut master = lab.client(way, "web-1").master();
         master.client.run("true").ended_with(0);
         std::fs::write(lab.dir().join("users.toml"), "[users.somebody-else]\ngroups = []\n")
             .expect("our own folder");
         lab.daemon.signal(rustix::process::Signal::HUP);
         lab.audited("reloaded", |event| event["what"] == "users");
+        wait_for("the connection to end", Duration::from_secs(60), || master.process.ended().is_some());
         let refused = master.client.run("true").ended_with(255);
-        assert!(refused.err().contains("has been withdrawn"), "{way:?}: {}", refused.err());
+        assert!(!refused.err().is_empty(), "{way:?}");
     }
 }
 

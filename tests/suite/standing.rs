@@ -84,6 +84,39 @@ fn whoever_is_removed_loses_what_runs_by_every_way() {
     assert_eq!(named(&lines, "channel-refused").iter().filter(withdrawn).count(), 2, "one for each session");
 }
 
+/// What has no session of its own rests on who its user is, or on the permit to look on.
+#[test]
+fn a_bare_connection_ends_with_its_user_and_looking_on_with_the_permit() {
+    let policy = r#"@id("work") @record("required")
+                    permit(principal in Group::"eng", action in Action::"session", resource);
+                    @id("on-call") permit(principal == User::"dave", action == Action::"watch", resource);"#;
+    let lab = Lab::with().instance("web-1").user("bob", &[]).user("dave", &[]).policy(policy).start();
+    let mut alice = at_work(&lab.client(Way::Direct, "web-1"));
+    let session = lab.audited("session-started", |_| true)["session"].as_str().expect("an id").to_owned();
+    wait_for("the store to have it", SOON, || {
+        lab.ask(&["sessions", "list", "--live"]).out().contains("live")
+    });
+    let bastion = |user| lab.client(Way::Jump, "bastion").user(user);
+    let mut dave = bastion("dave").terminal(&["sessions", "watch", &session], 24, 80);
+    dave.expect("ready", SOON);
+    rewrite(&lab.dir().join("policy.cedar"), |text| text.replace("dave", "nobody"));
+    let (code, said) = dave.finish(SOON);
+    assert!(said.contains("\u{1b}[?1049l") && said.contains(&format!("drawbridge: {LOST}")), "{said:?}");
+    assert_eq!(code, Some(1), "{said:?}");
+    let refused = lab.audited("decision", |event| event["outcome"] == "refuse");
+    assert_eq!((&refused["user"], &refused["action"]), (&json!("dave"), &json!("watch")));
+
+    let mut bare = bastion("bob").args(&["-N"]).start(&[]);
+    lab.audited("authentication-succeeded", |event| event["user"] == "bob");
+    rewrite(&lab.dir().join("users.toml"), without("bob"));
+    bare.complains(WITHDRAWN);
+    wait_for("ssh -N to end", SOON, || bare.ended().is_some());
+    let ended = lab.audited("connection-ended", |event| event["ending"] == "permission-ended");
+    let detail = ended["detail"].as_str().expect("it says why");
+    assert!(detail.starts_with("access was withdrawn since: "), "{detail}");
+    goes_on(&mut alice);
+}
+
 #[test]
 fn groups_keys_revocations_and_rules_take_away_what_they_gave() {
     let policy = r#"@id("eng") permit(principal in Group::"eng", action, resource);

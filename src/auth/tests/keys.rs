@@ -97,6 +97,33 @@ fn a_shared_key_needs_the_name() {
     assert_eq!(named("alice+x@web-1").refused(&directory, &key.blob), AuthFailure::AmbiguousUser);
 }
 
+/// Public keys are published: with one of them, a stranger could ask for name after name.
+#[test]
+fn whoever_only_asks_learns_nothing_about_names() {
+    let mut house = House::new();
+    let (one, shared, ca) = (house.shop.ed25519("a"), house.shop.ed25519("b"), house.shop.ed25519("ca"));
+    house.trust(&ca);
+    house.users(&format!(
+        "[users.alice]\nauthorized_keys = [\"{0}\", \"{1}\"]\n[users.bob]\nauthorized_keys = [\"{1}\"]\n[users.carol]\n",
+        one.line, shared.line
+    ));
+    let certified = house.shop.certify(&ca, &one, &["-I", "laptop", "-n", "alice"]);
+    let directory = house.directory();
+    for key_blob in [&one.blob, &shared.blob, &certified] {
+        let algorithm = crate::signature::key_type(key_blob).expect("a key");
+        for ssh_user in ["alice", "bob", "carol", "nobody", "carol+x", "ec2-user@web-1", ""] {
+            let attempt = KeyAttempt {
+                ssh_user,
+                algorithm,
+                key_blob,
+                client_addr: "10.0.0.1".parse().expect("an address"),
+                sk_flags: None,
+            };
+            assert!(directory.query(&attempt, NOW.parse().expect("a time")).is_ok(), "{ssh_user:?}");
+        }
+    }
+}
+
 #[test]
 fn from_is_enforced() {
     let house = House::new();

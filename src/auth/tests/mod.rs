@@ -89,9 +89,14 @@ impl Try<'_> {
         let at = self.at.parse().expect("a time");
         let result = directory.authenticate(&attempt, at);
         // A query follows the same rules, except for what only a signature can tell.
-        let told_by_signature =
-            matches!(result, Err(AuthFailure::TouchMissing) | Err(AuthFailure::VerificationMissing));
-        assert!(told_by_signature || directory.would_accept(&attempt, at) == result.is_ok(), "{result:?}");
+        let told_by_signature = matches!(
+            result,
+            Err(AuthFailure::TouchMissing
+                | AuthFailure::VerificationMissing
+                | AuthFailure::WrongUser
+                | AuthFailure::AmbiguousUser)
+        );
+        assert!(told_by_signature || directory.query(&attempt, at).is_ok() == result.is_ok(), "{result:?}");
         result
     }
 

@@ -22,7 +22,7 @@ const TOLD: [&str; 8] = ["v", "node", "seq", "prev", "time", "event", "connectio
 pub(super) async fn events(desk: RecordDesk, args: EventsArgs) -> Result<Answer, Trouble> {
     desk.need_audit("reading events")?;
     let filter = filter(&desk, &args).await?;
-    let mut events = Events::new(&desk.archive.store, filter);
+    let mut events = Events::new(&desk, filter);
     let Some(first) = events.next().await? else {
         return Err(Trouble::say("no event fits; try fewer filters, or --since with an earlier time."));
     };

@@ -103,7 +103,7 @@ async fn source(desk: &RecordDesk, args: &ExportArgs) -> Result<Source, Trouble>
         text: filter.text,
         ..EventFilter::default()
     };
-    Ok(of(None, Some(Events::new(&desk.archive.store, events))))
+    Ok(of(None, Some(Events::new(desk, events))))
 }
 
 impl Source {
@@ -125,7 +125,7 @@ impl Source {
         self.before =
             before.into_iter().map(|event| JournalLine { seq: event.seq, text: event.line }).collect();
         let filter = EventFilter { session: Some(row.id), ..EventFilter::default() };
-        self.events = Some(Events::new(&self.desk.archive.store, filter));
+        self.events = Some(Events::new(&self.desk, filter));
         Ok(())
     }
 }

@@ -39,7 +39,9 @@ pub use args::{
 };
 pub use ids::{Playable, SessionStart};
 pub use library::Library;
+pub use pages::Turns;
 pub use permission::{Asker, Person};
+pub(crate) use play::ORDER;
 pub use when::When;
 
 use super::answer::Answer;
@@ -56,6 +58,8 @@ pub struct Archive {
     pub library: Library,
     /// This node.
     pub node: NodeName,
+    /// Who may have the store look for something at the moment.
+    pub turns: Turns,
 }
 
 /// A question about the record.

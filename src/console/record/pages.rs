@@ -1,17 +1,51 @@
 //! The store's answers, a page at a time.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::RecordDesk;
 use super::args::Fitting;
 use super::trouble::Trouble;
 use crate::domain::Action;
-use crate::store::{Cursor, EventCursor, EventFilter, EventRow, SessionFilter, SessionRow, Store};
+use crate::store::{Cursor, EventCursor, EventFilter, EventRow, SessionFilter, SessionRow};
 
 /// How many sessions are read at a time.
 const SESSIONS: u32 = 200;
 /// How many events are read at a time. A line has at most about 100 KiB.
 const EVENTS: u32 = 64;
+
+/// How many pages are read at a time for those who audit.
+const AUDITORS_AT_ONCE: usize = 2;
+/// And for those who see what is theirs.
+const OTHERS_AT_ONCE: usize = 1;
+
+/// Who may have the store look for a page; further ones wait. Clones share the turns.
+///
+/// A page may take seconds, and the store has few connections (4 to a file): one is left for the host keys of new
+/// sessions and for orders to end one, however much is asked.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    auditors: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let turns = |count| Arc::new(Semaphore::new(count));
+        Self { auditors: turns(AUDITORS_AT_ONCE), others: turns(OTHERS_AT_ONCE) }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn, which lasts until what this returns is dropped.
+    pub(super) async fn take(&self, audits: bool) -> Option<OwnedSemaphorePermit> {
+        let turns = if audits { &self.auditors } else { &self.others };
+        // They are never closed.
+        Arc::clone(turns).acquire_owned().await.ok()
+    }
+}
 
 /// Which of the sessions that fit somebody sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +91,10 @@ impl Sessions {
             if self.exhausted {
                 return Ok(None);
             }
-            let page = self.desk.archive.store.sessions(&self.filter, SESSIONS, self.last).await?;
+            let page = {
+                let _turn = self.desk.turn().await;
+                self.desk.archive.store.sessions(&self.filter, SESSIONS, self.last).await?
+            };
             self.exhausted = page.len() < usize::try_from(SESSIONS).unwrap_or(usize::MAX);
             self.last = page.last().map(SessionRow::cursor);
             self.page = page.into();
@@ -79,7 +116,7 @@ impl Sessions {
 
 /// Events, oldest first.
 pub(super) struct Events {
-    store: Store,
+    desk: RecordDesk,
     filter: EventFilter,
     page: VecDeque<EventRow>,
     last: Option<EventCursor>,
@@ -87,8 +124,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(store: &Store, filter: EventFilter) -> Self {
-        Self { store: store.clone(), filter, page: VecDeque::new(), last: None, exhausted: false }
+    pub(super) fn new(desk: &RecordDesk, filter: EventFilter) -> Self {
+        Self { desk: desk.clone(), filter, page: VecDeque::new(), last: None, exhausted: false }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<EventRow>, Trouble> {
@@ -98,7 +135,10 @@ impl Events {
         if self.exhausted {
             return Ok(None);
         }
-        let page = self.store.events(&self.filter, EVENTS, self.last.as_ref()).await?;
+        let page = {
+            let _turn = self.desk.turn().await;
+            self.desk.archive.store.events(&self.filter, EVENTS, self.last.as_ref()).await?
+        };
         self.exhausted = page.len() < usize::try_from(EVENTS).unwrap_or(usize::MAX);
         self.last = page.last().map(EventRow::cursor);
         self.page = page.into();
@@ -107,6 +147,10 @@ impl Events {
 }
 
 impl RecordDesk {
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.archive.turns.take(self.may_audit()).await
+    }
+
     /// The store's filter for what was typed.
     pub(super) fn filter(&self, fitting: &Fitting) -> SessionFilter {
         SessionFilter {

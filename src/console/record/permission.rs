@@ -6,7 +6,7 @@ use super::RecordDesk;
 use super::ids::SessionStart;
 use super::trouble::Trouble;
 use crate::domain::{Action, Identity, Login, Target, TargetRef};
-use crate::policy::{Policy, Question};
+use crate::policy::{Permit, Policy, Question};
 use crate::store::{Found, SessionRow};
 use crate::target::{Inventory, Resolution};
 
@@ -28,6 +28,25 @@ pub struct Person {
     pub policy: Arc<Policy>,
     /// The machines there are.
     pub inventory: Inventory,
+}
+
+/// What lets somebody do something to a session.
+#[derive(Debug)]
+pub(super) enum Permitted {
+    /// They are at the node itself.
+    Operator,
+    /// Policy does.
+    By(Box<Permit>),
+}
+
+impl Permitted {
+    /// The permit, where one is needed.
+    pub(super) fn permit(self) -> Option<Permit> {
+        match self {
+            Self::Operator => None,
+            Self::By(permit) => Some(*permit),
+        }
+    }
 }
 
 /// What those need who may see their own sessions only.
@@ -65,34 +84,46 @@ impl RecordDesk {
             Asker::Operator => true,
             Asker::Person(person) => {
                 let Ok(wanted) = TargetRef::parse(&row.target_id) else { return false };
-                self.decide(person, action, row, person.inventory.known(&wanted))
+                self.decide(person, action, row, person.inventory.known(&wanted)).is_some()
             }
         }
     }
 
     /// Whether policy lets them watch or end that session.
     pub(super) async fn may(&self, action: &Action, row: &SessionRow) -> bool {
+        self.permitted(action, row).await.is_some()
+    }
+
+    /// By what they may watch or end that session; nothing where they may not.
+    pub(super) async fn permitted(&self, action: &Action, row: &SessionRow) -> Option<Permitted> {
         match &self.asker {
-            Asker::Operator => true,
+            Asker::Operator => Some(Permitted::Operator),
             Asker::Person(person) => {
-                let Ok(wanted) = TargetRef::parse(&row.target_id) else { return false };
-                self.decide(person, action, row, person.inventory.resolve(&wanted).await)
+                let wanted = TargetRef::parse(&row.target_id).ok()?;
+                let found = person.inventory.resolve(&wanted).await;
+                self.decide(person, action, row, found).map(Box::new).map(Permitted::By)
             }
         }
     }
 
     /// The rules are about the machine as it is now; of one that is listed no more they can say nothing, and what no
     /// rule permits is refused.
-    fn decide(&self, person: &Person, action: &Action, row: &SessionRow, found: Resolution) -> bool {
+    fn decide(
+        &self,
+        person: &Person,
+        action: &Action,
+        row: &SessionRow,
+        found: Resolution,
+    ) -> Option<Permit> {
         let candidates = match found {
             Resolution::Found(target) => vec![target],
             Resolution::Ambiguous(targets) => targets,
             Resolution::Unknown | Resolution::Unavailable => Vec::new(),
         };
-        let Ok(login) = Login::parse(&row.login) else { return false };
-        let Some(target) = candidates.iter().find(|target| is_of(target, row)) else { return false };
+        let login = Login::parse(&row.login).ok()?;
+        let target = candidates.iter().find(|target| is_of(target, row))?;
         let question = Question { identity: &person.identity, target, login: &login, action, now: self.now };
-        person.policy.decide(&question).is_ok()
+        person.policy.decide(&question).ok()
     }
 
     /// The one session whose id begins like that, of those that they may see, `watch` or `kill` included where that is

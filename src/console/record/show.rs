@@ -17,8 +17,9 @@ use crate::store::{EventFilter, EventRow, RecordingRow, SessionRow};
 
 /// What of the connection belongs to the story of each of its sessions.
 const OF_THE_CONNECTION: [&str; 2] = ["client-identified", "authentication-succeeded"];
+const WATCHED: &str = "session-watched";
 /// What others did to a session, and the field that names it.
-const BY_OTHERS: [(&str, &str); 2] = [("session-watched", "watched"), ("kill-ordered", "killed")];
+const BY_OTHERS: [(&str, &str); 2] = [(WATCHED, "watched"), ("kill-ordered", "killed")];
 /// An order may be noted just after the session has ended.
 const AFTERWARDS: SignedDuration = SignedDuration::from_mins(1);
 /// So many orders about any session are looked at, while this one lasted.
@@ -62,10 +63,11 @@ impl RecordDesk {
                 ..EventFilter::default()
             };
             let id = row.id.to_string();
-            let mut events = Events::new(&self.archive.store, filter);
+            let mut events = Events::new(self, filter);
             for _ in 0..OTHERS_MAX {
                 let Some(event) = events.next().await? else { break };
-                if Line::read(&event.line).is_some_and(|line| line.raw(field) == id) {
+                let concerns = |line: Line| line.raw(field) == id && self.may_know_of(&line);
+                if Line::read(&event.line).is_some_and(concerns) {
                     found.push(event);
                 }
             }
@@ -74,8 +76,13 @@ impl RecordDesk {
         Ok(found)
     }
 
+    /// Whoever is watched and not told so, as policy has it, does not find it here either.
+    fn may_know_of(&self, line: &Line) -> bool {
+        line.event() != WATCHED || line.flag("told") == Some(true) || self.may_audit()
+    }
+
     fn events_of(&self, row: &SessionRow) -> Events {
-        Events::new(&self.archive.store, EventFilter { session: Some(row.id), ..EventFilter::default() })
+        Events::new(self, EventFilter { session: Some(row.id), ..EventFilter::default() })
     }
 }
 

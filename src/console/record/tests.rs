@@ -74,7 +74,12 @@ impl Scene {
         let spool = Spool::open(dir.path()).expect("a spool");
         let library = Library::new(Some(spool), Vault::open(None).expect("a vault"));
         let store = Store::in_memory().await.expect("a store");
-        Self { archive: Archive { store, library, node: node() }, seq: 0, prev: "0".repeat(64), dir }
+        Self {
+            archive: Archive { store, library, node: node(), turns: Turns::default() },
+            seq: 0,
+            prev: "0".repeat(64),
+            dir,
+        }
     }
 
     /// Alice's two sessions on web-1, of which one is live, and bob's on db-1, which is live, too.
@@ -279,6 +284,24 @@ async fn people_see_their_own_sessions_and_nothing_of_others() {
     assert!(nobody.err.contains("no session of yours fits"), "{nobody:?}");
 }
 
+/// Whoever asked much of their own had the store's connections, and nobody's session could open or be ended.
+#[tokio::test]
+async fn those_who_see_their_own_take_turns_and_keep_no_auditor_waiting() {
+    let scene = Scene::usual().await;
+    let turn = scene.archive.turns.take(false).await.expect("it is free");
+    let (alice, bob) = (scene.person("alice", &["eng"]).await, scene.person("bob", &["eng"]).await);
+    let waiting = tokio::spawn(async move { ask(alice, "sessions list").await });
+    for _ in 0..3 {
+        let auditor = scene.person("carol", &["audit"]).await;
+        assert_eq!(ask(auditor, "sessions list --text /tmp/bob").await.code, 0);
+    }
+    let kill = ask(bob, &format!("sessions kill {}", id(3))).await;
+    assert!(kill.err.contains("there is no session"), "it is answered: {kill:?}");
+    assert!(!waiting.is_finished());
+    drop(turn);
+    assert_eq!(waiting.await.expect("no panic").code, 0);
+}
+
 #[tokio::test]
 async fn where_nothing_is_on_record_nobody_is_sent_to_filters() {
     let scene = Scene::empty().await;
@@ -386,6 +409,25 @@ async fn a_session_is_shown_as_a_story_and_as_facts() {
         ]
     );
     assert_eq!(json["session"]["id"], id(3));
+}
+
+/// Where policy does not have them told, the watched learned by `sessions show` who looked on.
+#[tokio::test]
+async fn whoever_is_watched_and_not_told_does_not_read_it_either() {
+    let mut scene = Scene::usual().await;
+    for (of, told) in [(3, false), (5, true)] {
+        let watched = json!({"by": "carol", "watched": id(of), "told": told});
+        scene.tell("2026-11-22T10:10:00.000Z", "session-watched", None, watched).await;
+    }
+    for (user, groups, of, knows) in
+        [("alice", "eng", 3, false), ("bob", "eng", 5, true), ("carol", "audit", 3, true)]
+    {
+        for form in ["", " --json"] {
+            let desk = scene.person(user, &[groups]).await;
+            let answered = ask(desk, &format!("sessions show {}{form}", id(of))).await;
+            assert_eq!((answered.code, answered.out.contains("carol")), (0, knows), "{user}: {answered:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -103,9 +103,9 @@ async fn show(
 
 pub(super) async fn watch(desk: RecordDesk, args: WatchArgs) -> Result<Answer, Trouble> {
     let row = desk.find(&args.session, Some(&Action::Watch)).await?;
-    if !desk.may(&Action::Watch, &row).await {
+    let Some(permitted) = desk.permitted(&Action::Watch, &row).await else {
         return Err(Trouble::say(lacking(&row, "watch")));
-    }
+    };
     if row.ended.is_some() {
         return Err(over(&row));
     }
@@ -115,7 +115,7 @@ pub(super) async fn watch(desk: RecordDesk, args: WatchArgs) -> Result<Answer, T
         let given = look_on(&mut stage, &desk, &row, recording).await;
         Trouble::conclude(given, &stage, by_operator).await
     });
-    Ok(Answer::live(live.with_keyboard()))
+    Ok(Answer::live(live.with_keyboard().under(permitted.permit())))
 }
 
 impl RecordDesk {

@@ -1,29 +1,33 @@
 //! Answers that come about while they are given, on the client's channel.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 
-use crate::console::{Audience, Input, Live, Piece, Size, Stage, Verdict};
+use crate::console::{self, Audience, Input, Live, Piece, Size, Stage, Verdict};
 use crate::session::prelude::Prelude;
-use crate::session::sentences;
 use crate::ssh::{Channel, ChannelEvent, Closed, STDERR};
+
+/// How long a client may take to read why an answer breaks off, or the last of it.
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The size of the client's terminal.
 pub(super) fn size(prelude: &Prelude) -> Option<Size> {
     prelude.pty.as_ref().map(|(_, pty)| Size { columns: pty.columns, rows: pty.rows })
 }
 
-/// Gives an answer to its end, or until the client closes or drawbridge shuts down; says how it went.
+/// Gives an answer to its end, or until the client closes or `order` says why it ends before; says how it went.
 pub(super) async fn perform(
     channel: &Channel,
     terminal: Option<Size>,
     live: Live,
-    shutdown: &CancellationToken,
+    order: impl Future<Output = &'static str>,
 ) -> Result<Verdict, Closed> {
     let (stage, Audience { out, input }) = Stage::new(terminal);
+    let whole_screen = live.takes_keys();
     let playing = live.begin(stage);
     let given = async {
         let (verdict, written) = tokio::join!(playing, write(channel, terminal.is_some(), out));
@@ -31,15 +35,24 @@ pub(super) async fn perform(
     };
     tokio::select! {
         biased;
-        () = shutdown.cancelled() => {
-            let sentence = format!("drawbridge: {}\r\n", sentences::SHUTTING_DOWN);
-            channel.write_extended(STDERR, Bytes::from(sentence)).await?;
+        sentence = order => {
+            // A client that does not read will not read this either.
+            let _read = timeout(FAREWELL, break_off(channel, whole_screen, sentence)).await;
             Ok(Verdict::No)
         }
         given = given => given,
         left = listen(channel, input) => match left {},
         () = channel.closed() => Ok(Verdict::No),
     }
+}
+
+/// Says why an answer ends in the middle, on a terminal that is in order.
+async fn break_off(channel: &Channel, whole_screen: bool, sentence: &str) -> Result<(), Closed> {
+    if whole_screen {
+        channel.write(Bytes::from_static(console::ORDER)).await?;
+    }
+    let sentence = format!("drawbridge: {sentence}\r\n");
+    channel.write_extended(STDERR, Bytes::from(sentence)).await
 }
 
 /// Writes pieces as fast as the client takes them.

@@ -78,7 +78,8 @@ const CUT_SHORT: Nonsense =
     "what your client asks for is not as the protocol has it; check its version, or try another client.";
 const NO_PORT: Nonsense = "there is no such port; ports go from 1 to 65535.";
 const NO_HOST: Nonsense = "this is no host name or address; check its spelling.";
-const NO_PATH: Nonsense = "this is no path of a Unix socket; check its spelling.";
+const NO_PATH: Nonsense = "this is no path of a Unix socket that drawbridge can decide about; write all of it, from / on, \
+     without `.`, `..` or doubled slashes.";
 
 /// Whether a global request is about forwarding.
 pub(in crate::session) fn is_request(name: &str) -> bool {
@@ -181,6 +182,13 @@ fn is_plain(place: &str) -> bool {
     place.len() <= PLACE_MAX && !place.contains(char::is_control)
 }
 
+/// Whether a path is spelt as policy would spell it: rules compare texts, and `/run/app/../docker.sock` or
+/// `//run/docker.sock` leads a target elsewhere than its text says. Links on the target are the target's.
+fn is_straight(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    rest.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -227,19 +235,19 @@ impl<'a> Fields<'a> {
         self.end(listen)
     }
 
-    fn listen_socket(&mut self) -> Result<Listen, Nonsense> {
+    /// The path of a socket, for policy to decide about.
+    fn path(&mut self) -> Result<String, Nonsense> {
         let path = self.text(NO_PATH)?;
-        if path.is_empty() {
-            return Err(NO_PATH);
-        }
+        if is_straight(&path) { Ok(path) } else { Err(NO_PATH) }
+    }
+
+    fn listen_socket(&mut self) -> Result<Listen, Nonsense> {
+        let path = self.path()?;
         self.end(Listen::Socket { path })
     }
 
     fn direct_socket(&mut self) -> Result<Action, Nonsense> {
-        let path = self.text(NO_PATH)?;
-        if path.is_empty() {
-            return Err(NO_PATH);
-        }
+        let path = self.path()?;
         self.string().ok_or(CUT_SHORT)?; // reserved
         self.u32().ok_or(CUT_SHORT)?; // reserved
         self.end(Action::LocalSocket { path })
@@ -300,6 +308,33 @@ mod tests {
             let kind = other(DIRECT_SOCKET, [fields(&[path, b""], &[]), vec![0; 4]].concat());
             assert_eq!(read_direct(&kind), Some(Err(NO_PATH)), "{path:?}");
             assert_eq!(read_request(LISTEN_SOCKET, &fields(&[path], &[])), Some(Err(NO_PATH)), "{path:?}");
+        }
+    }
+
+    /// A rule about `/run/app/*` let `/run/app/../docker.sock` through, and one that forbids a socket any other way to
+    /// write its path.
+    #[test]
+    fn a_socket_has_one_spelling() {
+        for path in [
+            "/run/app/../docker.sock",
+            "//run/x",
+            "/run//x",
+            "/run/./x",
+            "/..",
+            "/",
+            "/run/x/",
+            "run/x",
+            "./x",
+        ] {
+            let kind = other(DIRECT_SOCKET, [fields(&[path.as_bytes(), b""], &[]), vec![0; 4]].concat());
+            assert_eq!(read_direct(&kind), Some(Err(NO_PATH)), "{path}");
+            let asked = fields(&[path.as_bytes()], &[]);
+            assert_eq!(read_request(LISTEN_SOCKET, &asked), Some(Err(NO_PATH)), "{path}");
+        }
+        for path in ["/run/app/s.sock", "/run/user/1000/gnupg/S.gpg-agent", "/tmp/..x/.s"] {
+            let kind = other(DIRECT_SOCKET, [fields(&[path.as_bytes(), b""], &[]), vec![0; 4]].concat());
+            let action = Action::LocalSocket { path: path.to_owned() };
+            assert_eq!(read_direct(&kind), Some(Ok((action, None))), "{path}");
         }
     }
 

@@ -84,6 +84,7 @@ impl Host<'_> {
             () = self.services.tasks.token().cancelled() => {
                 return Some(Parting::Because(sentences::SHUTTING_DOWN));
             }
+            () = self.guest.withdrawn.cancelled() => return Some(Parting::Because(sentences::WITHDRAWN)),
             () = self.client.closed() => return Some(Parting::Gone),
             stroke = show.pen.done() => match stroke {
                 Ok(Stroke::Waited) => self.draw(show),

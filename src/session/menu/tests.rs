@@ -120,6 +120,24 @@ async fn the_menu_lists_filters_and_is_left_with_success() {
 }
 
 #[tokio::test]
+async fn the_menu_of_whoever_is_removed_is_left_with_the_reason() {
+    let bastion = bastion().await;
+    let (connection, task) = bastion.alice().await;
+    let mut seat = Seat::take(&connection, "xterm-256color", 80, 24).await;
+    seat.until("3 targets").await;
+    let _keeper = bastion.keeper();
+    bastion.alice_is_removed();
+    let (last, exit) = seat.rest().await;
+    let expected = format!("\x1b[?25h\x1b[?1049ldrawbridge: {}\r\n", sentences::WITHDRAWN);
+    assert!(last.ends_with(&expected), "{last:?}");
+    assert_eq!(exit, Some(255));
+    drop(seat);
+    task.await.expect("no panic");
+    let [ended] = &bastion.trail("connection-ended")[..] else { panic!("one line") };
+    assert_eq!(ended["ending"], "permission-ended");
+}
+
+#[tokio::test]
 async fn a_terminal_that_cannot_be_drawn_on_gets_the_console() {
     let bastion = bastion().await;
     let (connection, _task) = bastion.alice().await;

@@ -12,7 +12,7 @@ use super::super::limits::Tightening;
 use super::super::story::Story;
 use super::Standing;
 use crate::domain::{ConnectionId, Ending, RecordMode, SessionId};
-use crate::policy::{ConnectPermit, Limits, Permit};
+use crate::policy::{ConnectPermit, Limits, Permit, RuleId};
 use crate::relay::Stop;
 
 /// A permit of either kind.
@@ -22,6 +22,8 @@ pub(in crate::session) enum Claimed {
     Work(Permit),
     /// For the bastion to connect.
     Connect(ConnectPermit),
+    /// None: to be here, which who they are is enough for.
+    Presence,
 }
 
 /// What a permit is in use for.
@@ -33,6 +35,8 @@ pub(in crate::session) enum Role {
     Work,
     /// Something that a program may use beside, and that is nothing without one.
     Beside,
+    /// The client's connection, with whatever goes on on it: a menu, an answer of the console, nothing at all.
+    Connection,
 }
 
 /// The part of a claim that whoever asks again sees.
@@ -60,6 +64,12 @@ pub(in crate::session) struct Claim {
 }
 
 impl Standing {
+    /// Notes that somebody is here, for as long as what this returns lives.
+    pub(in crate::session) fn stay(&self, guest: &Arc<Guest>, story: &Story) -> Claim {
+        let limits = Tightening::new(Limits::default());
+        self.claim(guest, story, Claimed::Presence, Role::Connection, &limits)
+    }
+
     /// Notes that a permit is in use. Its limits tighten those.
     pub(in crate::session) fn claim(
         &self,
@@ -69,7 +79,9 @@ impl Standing {
         role: Role,
         limits: &Tightening,
     ) -> Claim {
-        limits.tighten(claimed.limits());
+        if let Some(own) = claimed.limits() {
+            limits.tighten(own);
+        }
         let seat = Arc::new(Seat {
             number: self.next(),
             guest: Arc::clone(guest),
@@ -88,10 +100,20 @@ impl Standing {
 }
 
 impl Claimed {
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> Option<&Limits> {
         match self {
-            Self::Work(permit) => permit.limits(),
-            Self::Connect(permit) => permit.limits(),
+            Self::Work(permit) => Some(permit.limits()),
+            Self::Connect(permit) => Some(permit.limits()),
+            Self::Presence => None,
+        }
+    }
+
+    /// The rules that permitted it; none where no permit is needed.
+    pub(super) fn rules(&self) -> &[RuleId] {
+        match self {
+            Self::Work(permit) => permit.rules(),
+            Self::Connect(permit) => permit.rules(),
+            Self::Presence => &[],
         }
     }
 }

@@ -40,11 +40,10 @@ enum Why {
 
 impl Finding {
     fn new(seat: &Arc<Seat>, why: Why, because: &str) -> Self {
-        let rules = match seat.claimed() {
-            Claimed::Work(permit) => permit.rules(),
-            Claimed::Connect(permit) => permit.rules(),
+        let detail = match seat.claimed().rules() {
+            [] => because.to_owned(),
+            rules => format!("permitted by {}; {because}", names(rules)),
         };
-        let detail = format!("permitted by {}; {because}", names(rules));
         Self { seat: Arc::clone(seat), why, detail }
     }
 
@@ -58,18 +57,34 @@ impl Finding {
         }
     }
 
-    /// The line about it.
-    pub(super) fn event(&self) -> Event {
+    /// The line about it; none of a connection, whose own ending says why.
+    pub(super) fn event(&self) -> Option<Event> {
+        let kind = match self.seat.claimed() {
+            Claimed::Work(permit) => permit.action().kind(),
+            Claimed::Connect(_) => ActionKind::Connect,
+            Claimed::Presence => return None,
+        };
         let refused = |reason: &str| Event::ChannelRefused {
-            requested: Text::from(kind(self.seat.claimed()).name()),
+            requested: Text::from(kind.name()),
             reason: Text::from(reason),
         };
-        match &self.why {
+        Some(match &self.why {
             Why::Refused(event) => Event::clone(event),
             Why::Withdrawn => refused("access-withdrawn"),
             Why::Replaced => refused("target-replaced"),
             Why::Unrecorded => refused("not-recorded"),
-        }
+        })
+    }
+
+    /// Its turn among those that end at once: the session before its channels, so that whoever sees a channel end knows
+    /// whether its session does; the connection last, for what it carries would end as if the client had left.
+    pub(super) fn turn(&self) -> (u8, u64) {
+        let role = match self.seat.role() {
+            Role::Session => 0,
+            Role::Work | Role::Beside => 1,
+            Role::Connection => 2,
+        };
+        (role, self.seat.number())
     }
 
     /// Ends what the permit was for.
@@ -82,13 +97,6 @@ impl Finding {
         };
         self.seat.note_detail(&self.detail);
         self.seat.give_order(order);
-    }
-}
-
-fn kind(claimed: &Claimed) -> ActionKind {
-    match claimed {
-        Claimed::Work(permit) => permit.action().kind(),
-        Claimed::Connect(_) => ActionKind::Connect,
     }
 }
 
@@ -167,6 +175,10 @@ impl Judge<'_> {
         let answered = match seat.claimed() {
             Claimed::Work(permit) => self.work(&identity, permit),
             Claimed::Connect(permit) => self.connect(&identity, permit),
+            Claimed::Presence => {
+                seat.set_due(false);
+                return None;
+            }
         };
         let answered = match answered {
             Ok(answered) => answered,

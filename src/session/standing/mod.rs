@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Whatever uses a permit (a program, a forwarded connection, a place where a target listens, an agent, a display, a
-//! jump that is passed through, a connection by the bastion, the session itself) has a [`Claim`] for as long as it does.
+//! jump that is passed through, a connection by the bastion, a look at somebody's terminal, the session itself) has a
+//! [`Claim`] for as long as it does. So has each client's connection, which rests on who its guest is and on no permit.
 //! What always holds:
 //! - A claim is asked about again when users, keys, revocations, policy or the copies of the inventory change, once
 //!   within two seconds of its coming, since something may have changed while it came, and every two seconds where a
@@ -15,7 +16,7 @@
 //! - It is asked as everything is at that moment: the identity by the files, the machine by the newest copy, the same
 //!   login and action.
 //! - What does not hold any more ends, and nothing else does: a channel by its own permit; the session when the permit
-//!   that opened it does not hold and none of its channels' does.
+//!   that opened it does not hold and none of its channels' does; the connection when its guest is known no more.
 //! - A machine that is gone or replaced ends all that goes to it. A list that could not be had ends nothing.
 //! - An answer that is as before leaves no trace.
 //!
@@ -27,19 +28,20 @@ mod judge;
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::claim::Seat;
 use self::judge::Finding;
 use super::Services;
+use crate::tasks::Tasks;
 
 pub(super) use claim::{Claim, Claimed, Role};
 
@@ -48,7 +50,7 @@ const ON_RECORD: Duration = Duration::from_secs(1);
 /// How often claims are looked at that are new, or depend on the time.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The permits that are in use on this node. Clones are of the same.
+/// The permits that are in use on this node, and who is here. Clones are of the same.
 #[derive(Clone, Default)]
 pub struct Standing(Arc<Inner>);
 
@@ -65,13 +67,13 @@ impl Standing {
         self.0.changed.notify_one();
     }
 
-    /// How many permits are in use.
+    /// How many claims there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.seats().len()
     }
 
-    /// Whether none is.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -126,24 +128,35 @@ async fn ask_again(services: &Arc<Services>, scope: Scope) {
     let own = Arc::clone(services);
     // Cedar may take some time over a thousand claims, and this thread carries other things.
     match tokio::task::spawn_blocking(move || judge::findings(&own, &seats, scope)).await {
-        Ok(findings) => end(findings).await,
+        Ok(findings) => end(&services.tasks, findings).await,
         Err(fault) => {
             tracing::error!(%fault, "permits in use could not be asked about again; please report this");
         }
     }
 }
 
-/// Puts on record why, and gives the orders: the session's before its channels', so that whoever sees a channel end
-/// knows whether its session does.
-async fn end(mut findings: Vec<Finding>) {
-    findings.sort_by_key(|finding| (finding.seat.role() != Role::Session, finding.seat.number()));
-    let mut telling = pin!(tell(&findings));
-    // It ends whether or not that can be written; the failure is in the operator's log.
-    let in_time = tokio::time::timeout(ON_RECORD, &mut telling).await.is_ok();
-    findings.iter().for_each(Finding::give_order);
-    if !in_time {
-        telling.await;
+/// Puts on record why, and gives the orders in their turn.
+async fn end(tasks: &Tasks, mut findings: Vec<Finding>) {
+    if findings.is_empty() {
+        return;
     }
+    findings.sort_by_key(Finding::turn);
+    let findings = Arc::new(findings);
+    let told = Arc::clone(&findings);
+    end_after(tasks, async move { tell(&told).await }, &findings).await;
+}
+
+/// Gives the orders when that is told, or takes too long. It is told to its end beside: what is withdrawn meanwhile must
+/// not wait for a disk that hangs.
+async fn end_after(tasks: &Tasks, telling: impl Future<Output = ()> + Send + 'static, findings: &[Finding]) {
+    let (done, all_told) = oneshot::channel::<Infallible>();
+    tasks.spawn_named("withdrawals", async move {
+        telling.await;
+        drop(done);
+    });
+    // It ends whether or not that can be written; the failure is in the operator's log.
+    let _in_time = tokio::time::timeout(ON_RECORD, all_told).await;
+    findings.iter().for_each(Finding::give_order);
 }
 
 /// Each reason once, however many claims of a session it ends.
@@ -152,8 +165,9 @@ async fn tell(findings: &[Finding]) {
     for finding in findings {
         let session = finding.seat.story().session;
         tracing::info!(?session, why = %finding.detail, "a permit does not hold any more");
+        let Some(event) = finding.event() else { continue };
         if told.insert((finding.seat.whole(), finding.what())) {
-            let _on_record = finding.seat.story().tell(finding.event()).await;
+            let _on_record = finding.seat.story().tell(event).await;
         }
     }
 }

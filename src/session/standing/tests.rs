@@ -107,6 +107,54 @@ async fn a_user_who_is_removed_loses_all_at_once_on_record_once() {
     assert!(detail.starts_with("permitted by all; access was withdrawn since: "), "{detail}");
 }
 
+/// A menu, a look at somebody's terminal and a connection on which nothing went on stayed for as long as they liked.
+#[tokio::test]
+async fn a_connection_ends_with_its_guest_s_access_and_by_no_rule() {
+    let stage = Stage::under(ALL).await;
+    let services = &stage.bastion.services;
+    let connection = services.standing.stay(&stage.errand.guest, &stage.errand.story);
+    let shell = stage.shell();
+    stage.bastion.rules("");
+    stage.look(Scope::All).await;
+    assert_eq!((ending(&connection), ending(&shell)), (None, LOST));
+    let before = stage.lines();
+    stage.bastion.alice_is_in(None);
+    stage.look(Scope::All).await;
+    assert_eq!(ending(&connection), WITHDRAWN);
+    assert_eq!(connection.detail(), Some("access was withdrawn since: no user has this key"));
+    assert_eq!(stage.lines(), before, "its own last line says why");
+}
+
+/// The connection's end takes its sessions with it, which would then have ended because the client left.
+#[tokio::test]
+async fn of_all_that_ends_the_connection_is_told_last() {
+    let stage = Stage::under(ALL).await;
+    let connection = stage.bastion.services.standing.stay(&stage.errand.guest, &stage.errand.story);
+    let (shell, session) = (stage.shell(), stage.session());
+    stage.bastion.alice_is_in(None);
+    let seats: Vec<_> = stage.bastion.services.standing.seats().values().cloned().collect();
+    let mut findings = judge::findings(&stage.bastion.services, &seats, Scope::All);
+    findings.sort_by_key(Finding::turn);
+    let roles: Vec<Role> = findings.iter().map(|finding| finding.seat.role()).collect();
+    assert_eq!(roles, [Role::Session, Role::Work, Role::Connection]);
+    drop((connection, shell, session));
+}
+
+/// While the lines about one withdrawal waited for a disk that hung, the next one was not looked at.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_hangs_holds_back_neither_this_withdrawal_nor_the_next() {
+    let stage = Stage::under(ALL).await;
+    let session = stage.session();
+    stage.bastion.rules("");
+    let services = &stage.bastion.services;
+    let seats: Vec<_> = services.standing.seats().values().cloned().collect();
+    let findings = judge::findings(services, &seats, Scope::All);
+    let hanging = end_after(&services.tasks, std::future::pending(), &findings);
+    tokio::time::timeout(MINUTE, hanging).await.expect("nobody waits for it");
+    assert_eq!(ending(&session), LOST);
+    assert_eq!(services.tasks.count(), 1, "it is told when it can be");
+}
+
 #[tokio::test]
 async fn a_rule_that_goes_ends_what_it_permitted_and_the_decision_is_on_record() {
     let stage = Stage::under(ALL).await;

@@ -57,7 +57,7 @@ const BATCH: usize = 32 * 1024;
 /// Puts a terminal in order on which anything at all may have been printed: ends what was cut off (CAN, ST), then
 /// character set, reports of mouse and focus, marked pastes, alternate screen, scrolling region, origin, insert,
 /// keys, colours, wrapping, cursor; and goes to the last line.
-pub(super) const ORDER: &[u8] = b"\x18\x1b\\\x0f\x1b(B\
+pub(crate) const ORDER: &[u8] = b"\x18\x1b\\\x0f\x1b(B\
     \x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?1049l\
     \x1b[r\x1b[?6l\x1b[4l\x1b[?1l\x1b>\x1b[>4m\x1b[?5l\x1b[0m\x1b[?7h\x1b[?25h\x1b[999;1H\r\n";
 
