@@ -538,13 +538,6 @@ const WAYS: &[Row] = &[
         "overlap",
     ),
     timeout(
-        "the target's VPC is not attached to the transit gateway",
-        transit,
-        |facts| attachment(facts, "vpc-1", None),
-        Subject::Join,
-        "tgw-1, to which vpc-1 is not attached. Attach vpc-1 to tgw-1",
-    ),
-    timeout(
         "the attachment of the bastion's VPC waits to be accepted",
         transit,
         |facts| attachment(facts, "vpc-hub", Some("pendingAcceptance")),
