@@ -211,6 +211,7 @@ fn target(number: u16, team: &str) -> Target {
         image_name: Some("al2023-ami-2023".to_owned()),
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, 0, high, low)),
+        other_ips: Vec::new(),
         private_dns: Some(format!("ip-10-0-{high}-{low}.eu-west-1.compute.internal")),
         launch_time: None,
         port: 22,

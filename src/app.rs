@@ -5,6 +5,7 @@
 mod build;
 mod keeping;
 mod operating;
+mod pins;
 mod recordings;
 mod reload;
 mod workers;

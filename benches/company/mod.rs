@@ -171,6 +171,7 @@ pub(crate) fn target(number: u16) -> Target {
         image_name: Some(["al2023-ami-2023", "ubuntu/images/22.04", "debian-12"][place % 3].to_owned()),
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, second, third, low)),
+        other_ips: Vec::new(),
         private_dns: None,
         launch_time: None,
         port: 22,

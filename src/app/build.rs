@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::AppError;
 use super::keeping::Keeping;
 use super::operating::Operating;
+use super::pins::PinsOnRecord;
 use super::recordings;
 use crate::auth::{Directory, IdentitySources};
 use crate::aws::{
@@ -131,6 +132,7 @@ pub(super) async fn services(
         chain: chain.clone(),
         consoles: Arc::clone(&consoles) as _,
         pins: Arc::clone(&pins) as _,
+        ledger: Arc::new(PinsOnRecord(log.clone())),
         clock: Arc::clone(&clock),
         settings: HarvestSettings::default(),
     };

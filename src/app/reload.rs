@@ -1,4 +1,4 @@
-//! Users, policy and revocation lists are read again when they change; a broken version changes nothing.
+//! Users, policy, revocation lists and host CAs are read again when they change; a broken version changes nothing.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,13 +16,17 @@ const ON_RECORD: Duration = Duration::from_secs(1);
 
 /// Reads everything again and puts the outcome on record.
 pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCause) {
-    tracing::info!(?cause, "reading users, policy and revocation lists again");
+    tracing::info!(?cause, "reading users, policy, revocation lists and host CAs again");
     let users = services.directory.replace_with(build::directory(config));
     let policy = services.policy.replace_with(build::policy(config));
     for warning in services.policy.current().warnings() {
         tracing::warn!(%warning, "policy");
     }
-    let events = [event(What::Users, &users), event(What::Revocation, &users), event(What::Policy, &policy)];
+    let mut events =
+        vec![event(What::Users, &users), event(What::Revocation, &users), event(What::Policy, &policy)];
+    if !config.upstream.host_cas.is_empty() {
+        events.push(event(What::HostCas, &reload_host_cas(config, services)));
+    }
     let services = Arc::clone(services);
     let tasks = services.tasks.clone();
     tasks.spawn_named("reload", async move {
@@ -47,6 +51,23 @@ pub(super) fn reload(config: &Config, services: &Arc<Services>, cause: &ReloadCa
             }
         }
     });
+}
+
+/// Connections that stand are not verified again.
+fn reload_host_cas(config: &Config, services: &Services) -> Result<(), Vec<Problem>> {
+    match build::host_cas(config) {
+        Ok(cas) => {
+            services.connector.host_cas().replace_with(&cas);
+            tracing::info!(what = "host CAs", "reloaded");
+            Ok(())
+        }
+        Err(problems) => {
+            for problem in &problems {
+                tracing::error!(what = "host CAs", %problem, "the new version is refused and the old one stays");
+            }
+            Err(problems)
+        }
+    }
 }
 
 /// Users, CA keys and revocation lists are one version: they hold or fall together.

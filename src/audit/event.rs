@@ -58,6 +58,15 @@ pub enum Event {
         /// The first of them.
         detail: Text,
     },
+    /// The host key of an instance was pinned as it was discovered, before anybody connected.
+    HostKeyPinned {
+        /// The machine.
+        target: TargetFacts,
+        /// Its host key.
+        host_key_fingerprint: Fingerprint,
+        /// What vouched for it.
+        vouched_by: PinVoucher,
+    },
     /// A client connected.
     ConnectionOpened {
         /// The client's address.

@@ -98,6 +98,11 @@ fn daemon() -> Vec<Event> {
             problems: 2,
             detail: "users.toml:3:1: unknown key `grups`".into(),
         },
+        Event::HostKeyPinned {
+            target: target(),
+            host_key_fingerprint: fingerprint("host key"),
+            vouched_by: PinVoucher::Console,
+        },
     ]
 }
 

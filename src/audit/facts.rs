@@ -102,6 +102,8 @@ pub enum Reloadable {
     Users,
     /// The revocation lists.
     Revocation,
+    /// The CAs whose host certificates are believed.
+    HostCas,
 }
 
 /// What a key exchange agreed on (RFC 4253 §7.1), by the names of the algorithms.

@@ -13,8 +13,9 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use super::region;
 use super::whole_document::WholeDocument;
-use crate::config::{AwsConfig, CredentialSource};
+use crate::config::{Config, CredentialSource};
 use crate::target::Place;
 
 /// The longest one attempt at one call may take; a page of 1,000 instances is about 3 MB.
@@ -57,19 +58,28 @@ pub struct PlaceClients {
 
 impl AwsAccess {
     /// Access as the environment gives it: variables, profile, web identity, ECS or the
-    /// instance's role. `endpoint_url` replaces every service's endpoint, for a look-alike.
-    pub async fn from_environment(endpoint_url: Option<&str>) -> Self {
-        Self { base: loader(endpoint_url).load().await }
+    /// instance's role. `endpoint_url` replaces every service's endpoint, for a look-alike. Where nothing says in
+    /// which region this machine is, it counts as in the partition of `target_region`.
+    pub async fn from_environment(endpoint_url: Option<&str>, target_region: Option<&str>) -> Self {
+        let own = match endpoint_url {
+            // A look-alike is the same everywhere, and asking for a region would only delay the start.
+            Some(_) => None,
+            None => region::of_this_machine().await,
+        };
+        let first = || Region::from_static(region::first_of_partition(target_region.unwrap_or_default()));
+        Self { base: loader(endpoint_url, own.unwrap_or_else(first)).load().await }
     }
 
     /// Access as the configuration says.
-    pub async fn of(config: &AwsConfig) -> Self {
-        match (config.credentials, config.endpoint_url.as_deref()) {
+    pub async fn of(config: &Config) -> Self {
+        let regions = config.inventory.accounts.iter().flat_map(|account| &account.regions);
+        let target_region = regions.map(String::as_str).next();
+        match (config.aws.credentials, config.aws.endpoint_url.as_deref()) {
             (CredentialSource::MadeUp, Some(url)) => {
                 Self::with_static_credentials(url, MADE_UP_KEY_ID, MADE_UP_SECRET).await
             }
             (CredentialSource::MadeUp | CredentialSource::Environment, url) => {
-                Self::from_environment(url).await
+                Self::from_environment(url, target_region).await
             }
         }
     }
@@ -77,7 +87,8 @@ impl AwsAccess {
     /// Access to a look-alike at `endpoint_url` with fixed keys; no key is looked for elsewhere.
     pub async fn with_static_credentials(endpoint_url: &str, key_id: &str, secret: &str) -> Self {
         let credentials = Credentials::new(key_id, secret, None, None, "drawbridge-static");
-        let loader = loader(Some(endpoint_url)).credentials_provider(credentials);
+        let region = Region::from_static(region::first_of_partition(""));
+        let loader = loader(Some(endpoint_url), region).credentials_provider(credentials);
         Self { base: loader.load().await }
     }
 
@@ -110,14 +121,13 @@ impl AwsAccess {
         &self.base
     }
 
-    /// STS is asked in the daemon's own region where that is known: a region that is opted in to
-    /// in the target's account need not be in ours.
+    /// The role's credentials, which STS gives: see [`region::of_sts`].
     pub(super) async fn assume(
         &self,
         role: &AssumeRole,
         target_region: &Region,
     ) -> SharedCredentialsProvider {
-        let region = self.base.region().unwrap_or(target_region).clone();
+        let region = region::of_sts(self.base.region(), target_region);
         let mut provider = AssumeRoleProvider::builder(&role.role_arn)
             .configure(&self.base)
             .region(region)
@@ -142,7 +152,8 @@ fn account_of(role_arn: &str) -> String {
     role_arn.split(':').nth(4).unwrap_or_default().to_owned()
 }
 
-fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
+/// `region` is where STS is asked who we are; every place has a region of its own.
+fn loader(endpoint_url: Option<&str>, region: Region) -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -151,8 +162,7 @@ fn loader(endpoint_url: Option<&str>) -> ConfigLoader {
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard())
-        // Each place has its own; asking the environment for one would only delay the start.
-        .region(Region::from_static("us-east-1"))
+        .region(region)
         .http_client(http_client(endpoint_url.is_none()));
     match endpoint_url {
         Some(url) => loader.endpoint_url(url),

@@ -60,7 +60,7 @@ struct Office {
 impl AwsCheckup {
     /// AWS as this configuration reaches it. Nothing is asked yet.
     pub async fn new(config: &Config, clock: SharedClock) -> Self {
-        let access = AwsAccess::of(&config.aws).await;
+        let access = AwsAccess::of(config).await;
         Self::with(&access, &config.inventory.accounts, clock).await
     }
 

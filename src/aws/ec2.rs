@@ -259,6 +259,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_addresses_of_every_interface_are_the_instance_s() {
+        let private = |address: &str| format!("<item><privateIpAddress>{address}</privateIpAddress></item>");
+        let interface = |own: &[&str], v6: &str| {
+            let all: String = own.iter().map(|address| private(address)).collect();
+            format!(
+                "<item><privateIpAddress>{}</privateIpAddress><privateIpAddressesSet>{all}</privateIpAddressesSet>\
+                 <ipv6AddressesSet><item><ipv6Address>{v6}</ipv6Address></item></ipv6AddressesSet></item>",
+                own[0]
+            )
+        };
+        let item = format!(
+            "<item><instanceId>i-00000000000000001</instanceId><privateIpAddress>10.0.0.1</privateIpAddress>\
+             <instanceState><code>16</code><name>running</name></instanceState>\
+             <networkInterfaceSet>{}{}</networkInterfaceSet></item>",
+            interface(&["10.0.0.1", "10.0.0.11"], "fd00::1"),
+            interface(&["10.0.7.1"], "fd00:7::1"),
+        );
+        let stub =
+            Stub::answering(move |_: &Seen| Reply::xml(200, page_xml(std::slice::from_ref(&item), None)))
+                .await;
+        let targets = source(&stub).await.list(10).await.expect("a page");
+        let addresses: Vec<_> = targets[0].addresses().map(|address| address.to_string()).collect();
+        assert_eq!(addresses, ["10.0.0.1", "10.0.0.11", "10.0.7.1", "fd00::1", "fd00:7::1"]);
+    }
+
+    #[tokio::test]
     async fn a_name_that_could_steer_a_terminal_is_no_name() {
         let item = instance_xml(1, "").replace("<value>web-1</value>", "<value>web&#27;[2J</value>");
         let stub =

@@ -1,6 +1,6 @@
 //! EC2's instances → our targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use aws_sdk_ec2::types::{Instance, Reservation};
@@ -42,6 +42,7 @@ fn target(place: &Place, port_rule: &PortRule, account: &str, instance: Instance
         debug!(%place, target_id = %id, "left out: no private address");
         return None;
     };
+    let other_ips = other_addresses(&instance, private_ip);
     let state = instance.state().and_then(|state| state.name()).map(|name| name.as_str().to_owned());
     let tags: BTreeMap<String, String> = instance
         .tags
@@ -70,6 +71,7 @@ fn target(place: &Place, port_rule: &PortRule, account: &str, instance: Instance
         image_name: None,
         platform: instance.platform_details.unwrap_or_default(),
         private_ip,
+        other_ips,
         private_dns: instance.private_dns_name.filter(|name| !name.is_empty()),
         launch_time: instance.launch_time.and_then(|at| Timestamp::from_second(at.secs()).ok()),
         port,
@@ -95,4 +97,17 @@ fn private_address(instance: &Instance) -> Option<IpAddr> {
             .find_map(|address| address.ipv6_address()?.parse().ok())
     };
     v4.or_else(v6).or_else(of_interfaces)
+}
+
+/// The other addresses of all interfaces. Ranges that are delegated to an interface are not among them.
+fn other_addresses(instance: &Instance, dialled: IpAddr) -> Vec<IpAddr> {
+    let of_instance = [instance.private_ip_address(), instance.ipv6_address()].into_iter().flatten();
+    let of_interfaces = instance.network_interfaces().iter().flat_map(|interface| {
+        let v4 = interface.private_ip_addresses().iter().filter_map(|private| private.private_ip_address());
+        let v6 = interface.ipv6_addresses().iter().filter_map(|address| address.ipv6_address());
+        interface.private_ip_address().into_iter().chain(v4).chain(v6)
+    });
+    let read = of_instance.chain(of_interfaces).filter_map(|text| text.parse::<IpAddr>().ok());
+    let all: BTreeSet<IpAddr> = read.filter(|address| *address != dialled).collect();
+    all.into_iter().collect()
 }

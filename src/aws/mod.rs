@@ -19,6 +19,7 @@ mod images;
 mod instance_connect;
 mod instances;
 mod question;
+mod region;
 mod survey;
 mod whole_document;
 

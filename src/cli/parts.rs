@@ -61,7 +61,7 @@ pub(super) async fn serve(config: Config) -> Result<(), CliError> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let aws = AwsAccess::of(&config.aws).await;
+    let aws = AwsAccess::of(&config).await;
     let (ready, _nobody_waits) = oneshot::channel();
     let daemon = app::run(config, aws, stop.clone(), ready);
     tokio::pin!(daemon);
@@ -270,7 +270,7 @@ async fn archive(config: &Config) -> Result<Archive, CliError> {
 }
 
 async fn aws(config: &Config) -> AwsAccess {
-    AwsAccess::of(&config.aws).await
+    AwsAccess::of(config).await
 }
 
 /// Every instance that AWS lists at this moment.

@@ -153,6 +153,7 @@ impl Config {
         files.extend_from_slice(&self.policy.files);
         files.extend_from_slice(&self.identity.trusted_user_ca_keys);
         files.extend_from_slice(&self.identity.revoked_keys);
+        files.extend_from_slice(&self.upstream.host_cas);
         files
     }
 

@@ -169,6 +169,9 @@ pub struct Target {
     pub platform: String,
     /// The private address that will be dialled.
     pub private_ip: IpAddr,
+    /// Its other addresses inside the VPC, of every interface: whoever goes to one of them goes to this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_ips: Vec<IpAddr>,
     /// The private DNS name, where there is one.
     pub private_dns: Option<String>,
     /// The port sshd listens on: 22 unless a tag or the config says otherwise.
@@ -186,6 +189,12 @@ impl Target {
     #[must_use]
     pub fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or(self.id.as_str())
+    }
+
+    /// All its addresses, the one that is dialled first, each in its plainest form.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let others = self.other_ips.iter().map(IpAddr::to_canonical);
+        std::iter::once(self.private_ip.to_canonical()).chain(others)
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn count(counters: &Counters, open: &Open, entry: &Entry) {
     match &entry.event {
         Event::DaemonStarted { .. }
         | Event::DaemonStopped { .. }
+        | Event::HostKeyPinned { .. }
         | Event::ClientIdentified { .. }
         | Event::TargetRequested { .. }
         | Event::ForwardListening { .. }

@@ -223,14 +223,15 @@ pub(super) fn vouched_by(by: VouchedBy) -> &'static str {
     }
 }
 
-pub(super) const RELOADABLES: [Reloadable; 3] =
-    [Reloadable::Policy, Reloadable::Users, Reloadable::Revocation];
+pub(super) const RELOADABLES: [Reloadable; 4] =
+    [Reloadable::Policy, Reloadable::Users, Reloadable::Revocation, Reloadable::HostCas];
 
 pub(super) fn reloadable(what: Reloadable) -> &'static str {
     match what {
         Reloadable::Policy => "policy",
         Reloadable::Users => "users",
         Reloadable::Revocation => "revocation",
+        Reloadable::HostCas => "host-cas",
     }
 }
 

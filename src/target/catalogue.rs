@@ -89,7 +89,9 @@ impl Catalogue {
 
     fn index(&mut self, target: &Arc<Target>) {
         self.by_id.insert(target.id.as_str().to_owned(), Arc::clone(target));
-        self.by_address.entry(target.private_ip.to_canonical()).or_default().push(Arc::clone(target));
+        for address in target.addresses() {
+            self.by_address.entry(address).or_default().push(Arc::clone(target));
+        }
         if let Some(name) = &target.name {
             self.by_name.entry(name.to_ascii_lowercase()).or_default().push(Arc::clone(target));
         }
@@ -100,6 +102,11 @@ impl Catalogue {
             }
             self.by_dns.entry(full).or_default().push(Arc::clone(target));
         }
+    }
+
+    /// Whether the same machines are in both, as they were.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.by_id == other.by_id
     }
 
     /// The machine of that id.

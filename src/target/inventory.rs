@@ -72,6 +72,8 @@ pub(super) struct Inner {
     pub(super) storing: Mutex<()>,
     /// Counts the copies that were stored.
     pub(super) stored: watch::Sender<u64>,
+    /// Counts those of them that said something else than the one before.
+    pub(super) changed: watch::Sender<u64>,
     places: Vec<Place>,
     lookups: Lookups,
 }
@@ -93,8 +95,8 @@ impl Inventory {
             .map(|source| Arc::new(Lane { source, catalogue: ArcSwapOption::empty() }))
             .collect();
         let lookups = Lookups::new(settings.lookup_memory, Arc::clone(&clock));
-        let (storing, (stored, _)) = (Mutex::new(()), watch::channel(0));
-        Self { inner: Arc::new(Inner { lanes, settings, clock, storing, stored, places, lookups }) }
+        let (storing, stored, changed) = (Mutex::new(()), watch::Sender::new(0), watch::Sender::new(0));
+        Self { inner: Arc::new(Inner { lanes, settings, clock, storing, stored, changed, places, lookups }) }
     }
 
     /// Says what a reference means: from the copies, else by a look-up.
@@ -134,11 +136,17 @@ impl Inventory {
         self.catalogues().iter().flat_map(|catalogue| catalogue.targets.iter().cloned()).collect()
     }
 
-    /// Counts the copies that were stored: it changes when [`Self::all`] may answer something else, be it that
-    /// nothing did change in the place that was refreshed. A receiver that was not looked at for a while sees the
-    /// last count alone.
+    /// Counts the copies that differ from the one before: it changes when [`Self::all`] may answer something else. A
+    /// receiver that was not looked at for a while sees the last count alone.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
+    /// Counts all copies that were stored, be it that they say the same: it changes when [`Self::presence`] may be
+    /// surer than before.
+    #[must_use]
+    pub fn copies_stored(&self) -> watch::Receiver<u64> {
         self.inner.stored.subscribe()
     }
 

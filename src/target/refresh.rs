@@ -94,6 +94,7 @@ impl Inner {
 
     /// Places refresh side by side, so the limit on all together is held here, one at a time.
     fn store(&self, lane: &Lane, catalogue: Catalogue, started: Instant) -> Result<(), SourceError> {
+        let differs = lane.catalogue.load().as_ref().is_none_or(|before| !before.says_the_same(&catalogue));
         let _one_at_a_time = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         let instances = catalogue.targets.len();
         if instances > self.room_for(lane) {
@@ -103,6 +104,9 @@ impl Inner {
         }
         let (place, took_ms) = (lane.source.place(), started.elapsed().as_millis());
         let before = lane.catalogue.swap(Some(Arc::new(catalogue)));
+        if differs {
+            self.changed.send_modify(|count| *count = count.wrapping_add(1));
+        }
         self.stored.send_modify(|count| *count = count.wrapping_add(1));
         if before.is_some_and(|before| before.targets.len() == instances) {
             debug!(%place, instances, took_ms, "inventory refreshed");
@@ -200,8 +204,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_changes_hears_of_copies_that_were_stored_and_of_no_others() {
-        let lists = vec![Ok(vec![target("web-1", 1)]), Err(SourceErrorKind::Throttled), Ok(Vec::new())];
+    async fn whoever_waits_for_changes_hears_of_copies_that_differ_and_of_no_others() {
+        let both = || vec![target("web-1", 1), target("db", 2)];
+        let turned = both().into_iter().rev().collect();
+        let lists = vec![Ok(both()), Err(SourceErrorKind::Throttled), Ok(turned), Ok(Vec::new())];
         let (inventory, _, _) = inventory(lists, Settings::default());
         let mut changes = inventory.changes();
         inventory.first_refresh().await;
@@ -209,6 +215,10 @@ mod tests {
         assert_eq!(*changes.borrow_and_update(), 1);
         inventory.first_refresh().await;
         assert!(!changes.has_changed().expect("the inventory lives"), "that refresh failed");
+        let stored = inventory.copies_stored();
+        inventory.first_refresh().await;
+        assert!(!changes.has_changed().expect("the inventory lives"), "EC2's order means nothing");
+        assert!(stored.has_changed().expect("the inventory lives"), "but the copy is newer");
         inventory.first_refresh().await;
         changes.changed().await.expect("the inventory lives");
         assert!(inventory.all().is_empty());

@@ -26,6 +26,7 @@ pub(crate) fn target(name: &str, number: u8) -> Target {
         image_name: Some("al2023-ami-2023".to_owned()),
         platform: "Linux/UNIX".to_owned(),
         private_ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)),
+        other_ips: Vec::new(),
         private_dns: Some(format!("ip-10-0-0-{number}.eu-west-1.compute.internal")),
         launch_time: None,
         port: 22,

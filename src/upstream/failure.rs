@@ -179,6 +179,11 @@ impl UpstreamError {
             Self::ConnectTimeout(_) => format!(
                 "{name} did not answer on port {port}; check that its security group and network ACL let drawbridge in."
             ),
+            // A router seldom says so; a firewall on the machine does that rejects instead of dropping (firewalld).
+            Self::Unreachable(io::ErrorKind::HostUnreachable) => format!(
+                "{name} cannot be reached on port {port} (\"no route to host\"); check the firewall on {name} itself \
+                 (firewalld, nftables), that the machine is up, and the routes between the two."
+            ),
             Self::Unreachable(_) => format!(
                 "drawbridge has no network route to {name}; check the route tables and the VPC peering between the two."
             ),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::clock::SharedClock;
 use crate::credential::Injector;
 use crate::domain::{HostKeyVoucher, InstanceId, Target};
-use crate::vouch::{Chain, ConsoleReader, NoConsoles, PinBoard};
+use crate::vouch::{Chain, ConsoleReader, HostCas, NoConsoles, PinBoard};
 
 pub use connect::{Attempt, Facts, Pushed, Upstream};
 pub use failure::UpstreamError;
@@ -70,6 +70,12 @@ impl Connector {
     #[must_use]
     pub fn believing(self, chain: Chain, consoles: Arc<dyn ConsoleReader>) -> Self {
         Self { chain, consoles, ..self }
+    }
+
+    /// Whose host certificates are believed.
+    #[must_use]
+    pub fn host_cas(&self) -> &HostCas {
+        &self.chain.cas
     }
 
     /// Notes that a target was reached and proved to be itself. Best effort: nothing rests on it.

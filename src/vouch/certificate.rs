@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use thiserror::Error;
@@ -17,11 +18,11 @@ use crate::signature::{Certificate, CertificateType, PublicKey};
 /// The largest file of CAs, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The CAs whose host certificates are believed. Cheap to clone.
+/// The CAs whose host certificates are believed. Cheap to clone; clones are of the same, whatever takes their place.
 #[derive(Debug, Clone, Default)]
 pub struct HostCas {
     /// Public keys in wire form.
-    keys: Arc<Vec<Vec<u8>>>,
+    keys: Arc<ArcSwap<Vec<Vec<u8>>>>,
 }
 
 impl HostCas {
@@ -38,17 +39,26 @@ impl HostCas {
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(Self { keys: Arc::new(keys) }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self { keys: Arc::new(ArcSwap::from_pointee(keys)) })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Believes those from here on, and no others.
+    pub fn replace_with(&self, others: &Self) {
+        self.keys.store(others.keys.load_full());
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.load().is_empty()
     }
 
     fn has(&self, ca_blob: &[u8]) -> bool {
-        self.keys.iter().any(|key| key == ca_blob)
+        self.keys.load().iter().any(|key| key == ca_blob)
     }
 }
 
@@ -262,5 +272,18 @@ mod tests {
             assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [Some(2)], "{line}");
         }
         assert_eq!(HostCas::load(&[workshop.path("absent")]).expect_err("no file").len(), 1);
+    }
+
+    #[test]
+    fn a_new_version_of_the_cas_is_what_everybody_who_has_them_believes() {
+        let workshop = Workshop::new();
+        let (one, two) = (workshop.ed25519("one"), workshop.ed25519("two"));
+        let load = |key: &KeyFiles| HostCas::load(&[workshop.write("cas", key.line.clone())]).expect("a CA");
+        let (cas, held) = (load(&one), HostCas::default());
+        let elsewhere = held.clone();
+        held.replace_with(&cas);
+        assert!(elsewhere.has(&one.blob) && !elsewhere.is_empty());
+        held.replace_with(&load(&two));
+        assert!(elsewhere.has(&two.blob) && !elsewhere.has(&one.blob));
     }
 }

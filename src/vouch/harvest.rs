@@ -5,6 +5,8 @@
 //! not fetched here is looked for at the first connection.
 
 use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::chain::Chain;
 use super::known::KnownKeys;
-use super::pin::{PinBoard, PinError};
+use super::pin::{PinBoard, PinError, PinnedKey};
 use super::reader::{ConsoleFault, ConsoleReader, Unread, ask_console};
 use crate::clock::SharedClock;
 use crate::domain::{PinVoucher, Target};
@@ -59,6 +61,16 @@ impl Default for HarvestSettings {
 /// The most often that one instance is looked after, however young it is.
 const LOOKS_MAX: u32 = 16;
 
+/// Puts on record what was pinned.
+pub trait PinLedger: Send + Sync + std::fmt::Debug {
+    /// This machine has this pin from here on.
+    fn pinned<'a>(
+        &'a self,
+        target: &'a Target,
+        pin: &'a PinnedKey,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
 /// Pins what the consoles of new instances say.
 #[derive(Debug)]
 pub struct Harvest {
@@ -70,6 +82,8 @@ pub struct Harvest {
     pub consoles: Arc<dyn ConsoleReader>,
     /// Where their keys are pinned.
     pub pins: Arc<dyn PinBoard>,
+    /// Where that is put on record.
+    pub ledger: Arc<dyn PinLedger>,
     /// The time.
     pub clock: SharedClock,
     /// How eagerly.
@@ -219,6 +233,7 @@ impl Harvest {
                     target = %target.id, account = target.account, region = target.region,
                     fingerprint = %pin.fingerprint, "host key pinned as the console output says"
                 );
+                self.ledger.pinned(target, &pin).await;
                 Outcome::Settled
             }
             Ok(_) => Outcome::Settled,

@@ -24,7 +24,7 @@ pub use certificate::{CertificateDoubt, HostCas};
 pub(crate) use chain::changed;
 pub use chain::{Chain, Contradicts, Doubt, Evidence, ShownKey, Silence, Unvouched, Vouched};
 pub use console::{ConsoleError, read_console};
-pub use harvest::{Harvest, HarvestSettings};
+pub use harvest::{Harvest, HarvestSettings, PinLedger};
 pub use known::{KnownKey, KnownKeys, Opinion};
 pub use pin::{KeyChange, PinBoard, PinError, PinnedKey};
 pub use reader::{ConsoleCopy, ConsoleFault, ConsoleReader, NoConsoles, Unread, ask_console};

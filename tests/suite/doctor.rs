@@ -1,6 +1,8 @@
 //! `drawbridge doctor` and `drawbridge iam-policy`, as an operator uses them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,6 +66,52 @@ fn what_is_broken_on_the_machine_is_named_before_anybody_connects() {
         checks(&done, "broken").into_iter().map(|(subject, _, _)| subject).collect();
     assert_eq!(broken, ["listeners", "policy"].map(str::to_owned).into(), "{}", done.out());
     assert!(!prepared.dir().join("data/host_ed25519").exists(), "doctor has made something");
+}
+
+/// Runs doctor behind a proxy that leads nowhere; answers to which hosts it was to lead.
+fn hosts_asked_for(prepared: &Prepared, region: &str) -> BTreeSet<String> {
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = proxy.local_addr().expect("bound");
+    let asked = std::thread::spawn(move || {
+        let mut hosts = BTreeSet::new();
+        for stream in proxy.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).expect("a line");
+            let Some(host) = line.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()) else {
+                break;
+            };
+            hosts.insert(host.to_owned());
+            // Whoever asked may have left.
+            let _answered = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").is_ok();
+        }
+        hosts
+    });
+    let way = format!("http://{address}");
+    let config = prepared.config_file().display().to_string();
+    let environment = [
+        ("HTTPS_PROXY", way.as_str()),
+        ("AWS_REGION", region),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    run_drawbridge(&["doctor", "--json", "--config", &config], &environment);
+    TcpStream::connect(address).and_then(|mut end| end.write_all(b"END\r\n")).expect("the proxy listens");
+    asked.join().expect("no panic")
+}
+
+#[test]
+fn sts_is_asked_in_the_region_of_this_machine() {
+    let prepared = Lab::with().prepare();
+    for (region, host) in [
+        ("eu-central-1", "sts.eu-central-1.amazonaws.com:443"),
+        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn:443"),
+    ] {
+        let hosts = hosts_asked_for(&prepared, region);
+        let of_sts: Vec<&String> = hosts.iter().filter(|host| host.starts_with("sts.")).collect();
+        assert_eq!(of_sts, [host], "{hosts:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    Builder, Finished, Instance, Lab, Prepared, Way, fingerprint, new_key, new_key_of, wait_for,
+    Builder, Finished, Instance, Lab, Prepared, Way, certify, fingerprint, new_key, new_key_of, public_half,
+    wait_for,
 };
 
 const NAMES_OF_ITSELF: [&str; 2] = ["-n", "web-1"];
@@ -101,6 +102,11 @@ fn the_keys_of_new_instances_are_pinned_as_they_are_discovered() {
     let fingerprint = instance.host_fingerprint();
     let lab = prepared.serve();
     wait_for("the key to be pinned", Duration::from_secs(20), || pins(&lab).contains(&fingerprint));
+    let event = lab.audited("host-key-pinned", |event| event["target"]["name"] == "web-1");
+    assert_eq!(
+        (event["host_key_fingerprint"].as_str(), &event["vouched_by"]),
+        (Some(fingerprint.as_str()), &"console".into())
+    );
     let event = connected(&lab);
     assert_eq!((&event["vouched_by"], &event["pin_vouched_by"]), (&"pinned".into(), &"console".into()));
     let session = event["session"].as_str().expect("a session").to_owned();
@@ -233,4 +239,46 @@ fn certificates_that_do_not_hold_are_no_vouchers_and_rule_first_use_out() {
     lab.instance("web-1").crash();
     lab.instance("web-1").come_back_certified(&lab.dir().join("stranger"), &NAMES_OF_ITSELF);
     assert_eq!(connected(&lab)["vouched_by"], "tofu-first-use");
+}
+
+/// RSA certificates go by names of their own, by the hash of the signature (rsa-sha2-512).
+#[test]
+fn certificates_of_ecdsa_and_rsa_keys_vouch_too() {
+    let lab = certified("[\"ca\", \"pins\"]", &NAMES_OF_ITSELF);
+    let instance = lab.instance("web-1");
+    for (kind, algorithm) in [
+        (&["-t", "ecdsa"][..], "ecdsa-sha2-nistp256-cert-v01@openssh.com"),
+        (&["-t", "ecdsa", "-b", "521"], "ecdsa-sha2-nistp521-cert-v01@openssh.com"),
+        (&["-t", "rsa", "-b", "2048"], "rsa-sha2-512-cert-v01@openssh.com"),
+    ] {
+        let key = lab.dir().join(algorithm);
+        let public = new_key_of(&key, kind);
+        certify(&lab.dir().join("host_ca"), &key, "web-1", "web-1", &["-h"]);
+        instance.crash();
+        instance.come_back_with(&format!("HostKey {0}\nHostCertificate {0}-cert.pub", key.display()));
+        lab.client(Way::Jump, "web-1").run("true").ended_with(0);
+        let shown = fingerprint(&public);
+        let event =
+            lab.audited("upstream-connected", |event| event["host_key_fingerprint"] == shown.as_str());
+        assert_eq!(
+            (&event["vouched_by"], &event["algorithms"]["host_key"]),
+            (&"ca".into(), &algorithm.into())
+        );
+    }
+}
+
+#[test]
+fn a_new_host_ca_is_believed_without_a_restart_and_a_broken_file_changes_nothing() {
+    let lab = certified("[\"ca\", \"pins\"]", &NAMES_OF_ITSELF);
+    let (ca, file) = (lab.dir().join("another_ca"), lab.dir().join("host_ca.pub"));
+    new_key(&ca);
+    lab.instance("web-1").crash();
+    lab.instance("web-1").come_back_certified(&ca, &NAMES_OF_ITSELF);
+    assert!(refused(&lab).err().contains("nothing vouches for it"));
+    std::fs::copy(public_half(&ca), &file).expect("our own folder");
+    lab.audited("reloaded", |event| event["what"] == "host-cas");
+    assert_eq!(connected(&lab)["vouched_by"], "ca");
+    std::fs::write(&file, "no key\n").expect("our own folder");
+    lab.audited("reload-refused", |event| event["what"] == "host-cas");
+    lab.client(Way::Direct, "web-1").run("true").ended_with(0);
 }

@@ -105,7 +105,7 @@ fn where_no_way_leads_is_said_not_to_be_reachable() {
     let nobody =
         network.theirs[0].rsplit_once('.').map(|(block, _)| format!("{block}.99")).expect("an address");
     let lab = Lab::with().policy(SESSIONS).closed("nowhere-1").at(&nobody).start();
-    fails(&lab, "nowhere-1", "has no network route to", "unreachable");
+    fails(&lab, "nowhere-1", "(\"no route to host\"); check the firewall on nowhere-1", "unreachable");
 }
 
 #[test]

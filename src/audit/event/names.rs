@@ -25,6 +25,7 @@ names! {
     DaemonStopped => "daemon-stopped",
     Reloaded => "reloaded",
     ReloadRefused => "reload-refused",
+    HostKeyPinned => "host-key-pinned",
     ConnectionOpened => "connection-opened",
     ConnectionRefused => "connection-refused",
     ClientIdentified => "client-identified",

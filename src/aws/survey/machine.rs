@@ -6,8 +6,9 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     Instance, InstanceMetadataEndpointState, InstanceNetworkInterface, InstanceStatus, Reservation,
 };
+use ipnet::IpNet;
 
-use super::reading::{address, gap_of, moment, not_visible, text};
+use super::reading::{address, gap_of, moment, network, not_visible, text};
 use crate::aws::question::filter;
 use crate::diagnose::{Gap, ImageFacts, InstanceFacts, ScheduledEvent, Status};
 use crate::domain::InstanceId;
@@ -36,6 +37,14 @@ pub(super) struct Interface {
     pub(super) subnet: String,
     pub(super) groups: Vec<GroupName>,
     pub(super) addresses: Vec<IpAddr>,
+    /// Ranges that are delegated to it, as for containers.
+    pub(super) delegated: Vec<IpNet>,
+}
+
+impl Interface {
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address) || self.delegated.iter().any(|range| range.contains(&address))
+    }
 }
 
 /// A security group by id and name.
@@ -48,17 +57,21 @@ pub(super) struct GroupName {
 impl Described {
     /// The interface with that address, else the primary one.
     pub(super) fn interface(&self, with: Option<IpAddr>) -> Option<&Interface> {
-        let has = |interface: &&Interface| with.is_some_and(|address| interface.addresses.contains(&address));
+        let has = |interface: &&Interface| with.is_some_and(|address| interface.has(address));
         self.interfaces.iter().find(has).or_else(|| self.interfaces.first())
     }
 
-    /// All addresses, those of the interface with that one first.
+    /// All addresses: that one first, where it is among them, then those of its interface.
     pub(super) fn addresses_from(&self, with: Option<IpAddr>) -> Vec<IpAddr> {
-        let mut addresses: Vec<IpAddr> =
-            self.interface(with).map(|interface| interface.addresses.clone()).unwrap_or_default();
-        let others: Vec<IpAddr> =
-            self.facts.addresses.iter().copied().filter(|address| !addresses.contains(address)).collect();
-        addresses.extend(others);
+        let first = self.interface(with);
+        let used = with.filter(|address| first.is_some_and(|interface| interface.has(*address)));
+        let of_interface = first.into_iter().flat_map(|interface| interface.addresses.iter().copied());
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in used.into_iter().chain(of_interface).chain(self.facts.addresses.iter().copied()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         addresses
     }
 }
@@ -123,6 +136,7 @@ fn interfaces(instance: &Instance) -> Vec<Interface> {
             subnet: text(instance.subnet_id()),
             groups: group_names(instance.security_groups()),
             addresses: addresses.into_iter().flatten().collect(),
+            delegated: Vec::new(),
         });
     }
     interfaces
@@ -138,11 +152,14 @@ fn interface(interface: &InstanceNetworkInterface) -> Interface {
             addresses.push(found);
         }
     }
+    let v4 = interface.ipv4_prefixes().iter().filter_map(|prefix| prefix.ipv4_prefix());
+    let v6 = interface.ipv6_prefixes().iter().filter_map(|prefix| prefix.ipv6_prefix());
     Interface {
         vpc: text(interface.vpc_id()),
         subnet: text(interface.subnet_id()),
         groups: group_names(interface.groups()),
         addresses,
+        delegated: v4.chain(v6).filter_map(network).collect(),
     }
 }
 
@@ -205,4 +222,45 @@ pub(super) async fn image(client: Client, id: String) -> Result<ImageFacts, Gap>
         owner_alias: text(image.image_owner_alias()),
         platform: text(image.platform().map(aws_sdk_ec2::types::PlatformValues::as_str)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn interface(addresses: &[&str], delegated: &[&str]) -> Interface {
+        let (vpc, subnet) = ("vpc-1".to_owned(), "subnet-1".to_owned());
+        let addresses = addresses.iter().map(|address| ip(address)).collect();
+        let delegated = delegated.iter().filter_map(|range| network(range)).collect();
+        Interface { vpc, subnet, groups: Vec::new(), addresses, delegated }
+    }
+
+    /// A rule about one address is judged by the one that is dialled from.
+    #[test]
+    fn the_address_that_is_dialled_from_comes_first_whichever_it_is() {
+        let interfaces =
+            vec![interface(&["10.0.0.1", "10.0.0.2"], &[]), interface(&["10.0.7.1"], &["10.0.8.0/28"])];
+        let facts = InstanceFacts {
+            state: "running".to_owned(),
+            state_reason: String::new(),
+            launch_time: None,
+            addresses: ["10.0.0.1", "10.0.0.2", "10.0.7.1"].map(ip).to_vec(),
+            platform: String::new(),
+            metadata_enabled: true,
+        };
+        let machine = Described { facts, owner: String::new(), image: String::new(), interfaces };
+        for (from, order) in [
+            (Some("10.0.0.2"), &["10.0.0.2", "10.0.0.1", "10.0.7.1"][..]),
+            (Some("10.0.8.5"), &["10.0.8.5", "10.0.7.1", "10.0.0.1", "10.0.0.2"]),
+            (Some("172.17.0.2"), &["10.0.0.1", "10.0.0.2", "10.0.7.1"]),
+            (None, &["10.0.0.1", "10.0.0.2", "10.0.7.1"]),
+        ] {
+            let order: Vec<IpAddr> = order.iter().map(|address| ip(address)).collect();
+            assert_eq!(machine.addresses_from(from.map(ip)), order, "{from:?}");
+        }
+    }
 }

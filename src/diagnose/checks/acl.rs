@@ -132,24 +132,29 @@ fn decide<'a>(
     entries: &[&'a AclEntry],
     ports: PortRange,
 ) -> Result<Option<(Option<&'a AclEntry>, PortRange)>, Doubt<'a>> {
-    let mut left = vec![ports];
+    let (mut left, mut doubt) = (vec![ports], None);
     for entry in entries {
-        if left.is_empty() {
-            break;
-        }
-        // Whether it matches may hang on an address that is not known.
-        if !case.is_everything(&entry.network) && !entry.network.contains(&case.address(other)?) {
-            continue;
-        }
         let covered = ports_of(entry);
-        if !entry.allows
-            && let Some(refused) = left.iter().find_map(|range| overlap(*range, covered))
-        {
-            return Ok(Some((Some(entry), refused)));
+        let Some(concerned) = left.iter().find_map(|range| overlap(*range, covered)) else { continue };
+        match is_meant(case, other, entry) {
+            Ok(false) => continue,
+            Ok(true) if !entry.allows => return Ok(Some((Some(entry), concerned))),
+            Ok(true) => {}
+            // What becomes of these ports nobody knows; about the others the next entries decide.
+            Err(why) => doubt = doubt.or(Some(why)),
         }
         left = left.into_iter().flat_map(|range| without(range, covered)).collect();
     }
-    Ok(left.first().map(|range| (None, *range)))
+    match (left.first(), doubt) {
+        (Some(range), _) => Ok(Some((None, *range))),
+        (None, Some(doubt)) => Err(doubt),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether the machine at the other end is in an entry's range; that may hang on an address that is not known.
+fn is_meant<'a>(case: &Case<'a>, other: End, entry: &AclEntry) -> Result<bool, Doubt<'a>> {
+    Ok(case.is_everything(&entry.network) || entry.network.contains(&case.address(other)?))
 }
 
 fn ports_of(entry: &AclEntry) -> PortRange {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::lists::Lists;
-use crate::diagnose::facts::{Facts, Gap, Known, NetworkEnd};
+use super::route::{self, Lead, Way};
+use crate::diagnose::facts::{Facts, Gap, Known, NetworkEnd, RouteVia};
 use crate::diagnose::subject::Subject;
 use crate::diagnose::verdict::Check;
 use crate::diagnose::words;
@@ -21,6 +22,8 @@ pub(super) struct Case<'a> {
     pub(super) login: Option<&'a Login>,
     /// The address that the bastion dials from, of the target's family.
     pub(super) from: Result<IpAddr, Doubt<'a>>,
+    /// The one from which its packets come, as the target sees it.
+    seen_from: Result<IpAddr, Doubt<'a>>,
     /// The address and port that it dials.
     pub(super) to: IpAddr,
     pub(super) port: u16,
@@ -69,7 +72,30 @@ impl<'a> Case<'a> {
         let from = dialled_from(facts, to);
         let lists_of_from = Lists::of(facts, from.clone());
         let lists_of_to = Lists::of(facts, Ok(to));
-        Self { facts, class, reached, login, from, to, port: facts.target.port, lists_of_from, lists_of_to }
+        let (seen_from, port) = (from.clone(), facts.target.port);
+        let case =
+            Self { facts, class, reached, login, from, seen_from, to, port, lists_of_from, lists_of_to };
+        match case.rewritten() {
+            Some(doubt) => {
+                let lists_of_from = Lists::of(facts, Err(doubt.clone()));
+                Self { seen_from: Err(doubt), lists_of_from, ..case }
+            }
+            None => case,
+        }
+    }
+
+    /// Why it cannot be told from which address packets come, where they pass something that may put its own in place
+    /// of the bastion's, as a NAT gateway does. Internet gateways do that to no address that gets here.
+    fn rewritten(&self) -> Option<Doubt<'a>> {
+        let Ok(Way::By(_, route, Lead::Unseen(_))) = route::way(self, End::Bastion) else { return None };
+        let RouteVia::Other(id) = &route.via else { return None };
+        let is_internet = ["igw-", "eigw-"].iter().any(|kind| id.starts_with(kind));
+        (!is_internet && self.from.is_ok()).then(|| {
+            let id = words::foreign(id);
+            Doubt::Said(format!(
+                "packets pass {id}, which may put another address in place of the bastion's."
+            ))
+        })
     }
 
     /// The id of the instance.
@@ -89,10 +115,10 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The address of the machine at this end.
+    /// The address of the machine at this end, as the other end sees it.
     pub(super) fn address(&self, end: End) -> Result<IpAddr, Doubt<'a>> {
         match end {
-            End::Bastion => self.from.clone(),
+            End::Bastion => self.seen_from.clone(),
             End::Target => Ok(self.to),
         }
     }

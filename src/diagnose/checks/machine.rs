@@ -1,12 +1,15 @@
 //! The machine itself: does it exist, does it run, is it well, is it the one that is dialled?
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::case::{Case, End, either, known};
 use crate::diagnose::facts::{Gap, GapReason, InstanceFacts, ScheduledEvent, Status};
 use crate::diagnose::subject::Subject;
 use crate::diagnose::verdict::Check;
 use crate::diagnose::words;
+
+/// An event that began longer ago, while the status checks pass, has passed the machine by or is only late.
+const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_hours(1);
 
 /// Does AWS know the instance?
 pub(super) fn instance(case: &Case<'_>) -> Option<Check> {
@@ -121,7 +124,11 @@ pub(super) fn events(case: &Case<'_>) -> Option<Check> {
     let Some(next) = ahead().min_by_key(|event| event.not_before) else {
         return Some(Check::sound(Subject::Events, "AWS has nothing scheduled for the instance."));
     };
-    Some(event_of(case, next, ahead().count().saturating_sub(1)))
+    Some(event_of(case, next, ahead().count().saturating_sub(1), is_well(status)))
+}
+
+fn is_well(status: &Status) -> bool {
+    status.system == "ok" && status.instance == "ok"
 }
 
 /// AWS keeps events that are over for a while and says so in front of their description.
@@ -130,7 +137,7 @@ fn is_over(event: &ScheduledEvent) -> bool {
     said.starts_with("[completed]") || said.starts_with("[canceled]")
 }
 
-fn event_of(case: &Case<'_>, event: &ScheduledEvent, more: usize) -> Check {
+fn event_of(case: &Case<'_>, event: &ScheduledEvent, more: usize, is_well: bool) -> Check {
     let what = format!("{} (\"{}\")", words::foreign(&event.code), words::foreign(&event.description));
     let more = if more == 0 { String::new() } else { format!(", and {more} more") };
     let (Some(from), Some(now)) = (event.not_before, case.facts.asked_at) else {
@@ -140,6 +147,13 @@ fn event_of(case: &Case<'_>, event: &ScheduledEvent, more: usize) -> Check {
     let from_then = moment(from);
     if from > now {
         return Check::sound(Subject::Events, format!("AWS has scheduled {what} from {from_then}{more}."));
+    }
+    if is_well && now.duration_since(from) > UNDER_WAY_MAX {
+        let finding = format!(
+            "AWS's {what} was to begin at {from_then}{more}, and its status checks pass all the same; it cannot be told \
+             whether it is over."
+        );
+        return Check::unknown(Subject::Events, finding);
     }
     Check::broken(
         Subject::Events,

@@ -212,29 +212,33 @@ fn across_peering(id: &str, peering: &Peering, own: &str, far: &str) -> Lead {
     Lead::There
 }
 
+/// States in which an attachment works, or another one may have taken its place.
+const MAY_WORK: [&str; 5] = ["available", "modifying", "rollingBack", "deleting", "deleted"];
+
+/// A VPC that is not attached may be behind another transit gateway that is peered with this one, or be shared by an
+/// account whose attachments are not visible; so only an attachment that does not work says something for certain.
 fn across_transit(id: &str, transit: &Transit, own: &str, far: &str) -> Lead {
     let id = words::foreign(id);
+    let attachment = |vpc: &str| transit.attachments.get(vpc).map(String::as_str);
     for vpc in [own, far] {
-        match transit.attachments.get(vpc).map(String::as_str) {
-            Some("available") => {}
-            Some(state) => {
-                let state = words::foreign(state);
-                return Lead::Astray(
-                    format!("The route leads to {id}, to which the attachment of {vpc} is \"{state}\"."),
-                    format!("Bring the attachment of {vpc} to {id} into the state \"available\"."),
-                );
-            }
-            None => {
-                return Lead::Astray(
-                    format!("The route leads to {id}, to which {vpc} is not attached."),
-                    format!("Attach {vpc} to {id}, or let the route lead elsewhere."),
-                );
-            }
+        let state = attachment(vpc).filter(|state| !MAY_WORK.contains(state));
+        if let Some(state) = state {
+            let state = words::foreign(state);
+            return Lead::Astray(
+                format!("The route leads to {id}, to which the attachment of {vpc} is \"{state}\"."),
+                format!("Bring the attachment of {vpc} to {id} into the state \"available\"."),
+            );
         }
     }
-    Lead::Unseen(format!(
-        "both VPCs are attached to {id}; the route tables of the transit gateway itself are not looked at."
-    ))
+    Lead::Unseen(match [own, far].into_iter().find(|vpc| attachment(vpc) != Some("available")) {
+        Some(vpc) => format!(
+            "a route leads to {id}, and no attachment of {vpc} to it is seen that works; whether another transit \
+             gateway, or an attachment of another account, leads on is not looked at."
+        ),
+        None => format!(
+            "both VPCs are attached to {id}; the route tables of the transit gateway itself are not looked at."
+        ),
+    })
 }
 
 /// Internet gateways lead to no private address; what other devices do with a packet is theirs to know.

@@ -6,6 +6,7 @@
 //! What is not here: where facts come from (`aws`), and how a diagnosis is told (`console`).
 
 mod contradictions;
+mod doubts;
 mod random;
 mod second;
 mod table;

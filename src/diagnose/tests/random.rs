@@ -166,7 +166,7 @@ fn a_peering() -> impl Strategy<Value = Peering> {
 
 fn a_transit() -> impl Strategy<Value = Transit> {
     let state =
-        prop_oneof![3 => Just(Some("available")), 1 => Just(Some("pendingAcceptance")), 1 => Just(None)];
+        prop_oneof![2 => Just(Some("available")), 2 => Just(Some("pendingAcceptance")), 1 => Just(None)];
     (state.clone(), state).prop_map(|(hub, one)| {
         let all = [("vpc-hub", hub), ("vpc-1", one)].into_iter();
         let attachments = all.filter_map(|(vpc, state)| Some((vpc.to_owned(), state?.to_owned())));
@@ -192,7 +192,7 @@ fn any_network() -> impl Strategy<Value = Facts> {
     let base = prop_oneof![
         4 => Just(one_vpc as fn() -> Facts),
         4 => Just(two_vpcs as fn() -> Facts),
-        1 => Just(transit as fn() -> Facts),
+        2 => Just(transit as fn() -> Facts),
         2 => Just(one_vpc_ipv6 as fn() -> Facts),
     ];
     let ends = (

@@ -32,7 +32,10 @@ pub(super) fn connects(facts: &Facts) -> Fate {
     let Some(from) = bastion.addresses.iter().find(|address| address.is_ipv6() == to.is_ipv6()) else {
         return Fate::Lost;
     };
-    let world = World { facts, from: *from, to };
+    let mut world = World { facts, to, seen_from: Side::At(*from) };
+    if world.is_rewritten() {
+        world.seen_from = Side::Somewhere { is_ipv4: to.is_ipv4() };
+    }
     let request = [world.leaves_group(), world.request(), world.enters_group()];
     let answers = world.ports_of_answers().into_iter().map(|port| world.answer(port));
     worst(request.into_iter().chain(answers))
@@ -40,8 +43,26 @@ pub(super) fn connects(facts: &Facts) -> Fate {
 
 struct World<'a> {
     facts: &'a Facts,
-    from: IpAddr,
     to: IpAddr,
+    /// Where packets come from, as the target sees it.
+    seen_from: Side,
+}
+
+/// The other side of a packet: its address, or nothing but the family where something on the way may have changed it.
+#[derive(Clone, Copy)]
+enum Side {
+    At(IpAddr),
+    Somewhere { is_ipv4: bool },
+}
+
+impl Side {
+    fn is_inside(self, network: &IpNet) -> Option<bool> {
+        match self {
+            Self::At(address) => Some(inside(network, address)),
+            Self::Somewhere { is_ipv4 } if network.addr().is_ipv4() != is_ipv4 => Some(false),
+            Self::Somewhere { .. } => (network.prefix_len() == 0).then_some(true),
+        }
+    }
 }
 
 impl World<'_> {
@@ -60,9 +81,9 @@ impl World<'_> {
         }
         let port = self.facts.target.port;
         worst([
-            crosses(&self.facts.bastion_end, Direction::Out, self.to, port),
+            crosses(&self.facts.bastion_end, Direction::Out, Side::At(self.to), port),
             self.travels(&self.facts.bastion_end, &self.facts.target_end, self.to).0,
-            crosses(&self.facts.target_end, Direction::In, self.from, port),
+            crosses(&self.facts.target_end, Direction::In, self.seen_from, port),
         ])
     }
 
@@ -71,11 +92,30 @@ impl World<'_> {
         if !self.leaves_subnet() {
             return Fate::Arrives;
         }
+        let back = match self.seen_from {
+            Side::At(from) => self.travels(&self.facts.target_end, &self.facts.bastion_end, from).0,
+            Side::Somewhere { .. } => Fate::Unclear,
+        };
         worst([
-            crosses(&self.facts.target_end, Direction::Out, self.from, port),
-            self.travels(&self.facts.target_end, &self.facts.bastion_end, self.from).0,
-            crosses(&self.facts.bastion_end, Direction::In, self.to, port),
+            crosses(&self.facts.target_end, Direction::Out, self.seen_from, port),
+            back,
+            crosses(&self.facts.bastion_end, Direction::In, Side::At(self.to), port),
         ])
+    }
+
+    /// Whether the request passes something that may put its own address into it.
+    fn is_rewritten(&self) -> bool {
+        if !self.leaves_subnet() {
+            return false;
+        }
+        let Known::As(table) = &self.facts.bastion_end.routes else { return false };
+        let best = self.best_routes(table, self.to).unwrap_or_default();
+        match best.first() {
+            Some(Route { via: RouteVia::Other(id), active: true, .. }) => {
+                !["igw-", "eigw-"].iter().any(|kind| id.starts_with(kind))
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Ports at which some entry begins or ends, and the ends of the range from which Linux dials.
@@ -138,10 +178,12 @@ impl World<'_> {
 
     fn over_transit(&self, id: &str, own: &str, far: &str) -> Fate {
         let Some(Known::As(transit)) = self.facts.transits.get(id) else { return Fate::Unclear };
-        let attached = [own, far]
-            .iter()
-            .all(|vpc| transit.attachments.get(*vpc).map(String::as_str) == Some("available"));
-        if attached { Fate::Unclear } else { Fate::Lost }
+        // Where an attachment is missing, another gateway or another account's attachment may lead on.
+        let works = |vpc: &&str| match transit.attachments.get(*vpc).map(String::as_str) {
+            None | Some("available" | "modifying" | "rollingBack" | "deleting" | "deleted") => true,
+            Some(_) => false,
+        };
+        if [own, far].iter().all(works) { Fate::Unclear } else { Fate::Lost }
     }
 
     /// The routes of the longest prefix that fits; nothing where several differ or a list is not known that might
@@ -186,11 +228,11 @@ impl World<'_> {
     }
 
     fn leaves_group(&self) -> Fate {
-        self.passes_groups(&self.facts.bastion_end, &self.facts.target_end, Direction::Out, self.to)
+        self.passes_groups(&self.facts.bastion_end, &self.facts.target_end, Direction::Out, Side::At(self.to))
     }
 
     fn enters_group(&self) -> Fate {
-        self.passes_groups(&self.facts.target_end, &self.facts.bastion_end, Direction::In, self.from)
+        self.passes_groups(&self.facts.target_end, &self.facts.bastion_end, Direction::In, self.seen_from)
     }
 
     fn passes_groups(
@@ -198,7 +240,7 @@ impl World<'_> {
         here: &NetworkEnd,
         there: &NetworkEnd,
         direction: Direction,
-        other: IpAddr,
+        other: Side,
     ) -> Fate {
         let Known::As(groups) = &here.groups else { return Fate::Unclear };
         if groups.is_empty() {
@@ -210,7 +252,7 @@ impl World<'_> {
     }
 
     /// What one rule does for the connection.
-    fn rule(&self, rule: &Rule, there: &NetworkEnd, other: IpAddr) -> Fate {
+    fn rule(&self, rule: &Rule, there: &NetworkEnd, other: Side) -> Fate {
         let port = self.facts.target.port;
         let fits = match rule.protocol {
             Protocol::All => true,
@@ -222,10 +264,12 @@ impl World<'_> {
         }
         let means = |yes: bool| if yes { Fate::Arrives } else { Fate::Lost };
         match &rule.peer {
-            Peer::Network(network) => means(inside(network, other)),
-            Peer::PrefixList(list) => match self.facts.prefix_lists.get(list) {
-                Some(Known::As(networks)) => means(networks.iter().any(|network| inside(network, other))),
-                Some(Known::Not(_)) | None => Fate::Unclear,
+            Peer::Network(network) => other.is_inside(network).map_or(Fate::Unclear, means),
+            Peer::PrefixList(list) => match (self.facts.prefix_lists.get(list), other) {
+                (Some(Known::As(networks)), Side::At(other)) => {
+                    means(networks.iter().any(|network| inside(network, other)))
+                }
+                (_, _) => Fate::Unclear,
             },
             Peer::Group(grouped) => {
                 let members = match &there.groups {
@@ -250,14 +294,14 @@ impl World<'_> {
 }
 
 /// Whether a packet crosses the edge of a subnet.
-fn crosses(end: &NetworkEnd, direction: Direction, other: IpAddr, port: u16) -> Fate {
+fn crosses(end: &NetworkEnd, direction: Direction, other: Side, port: u16) -> Fate {
     match &end.acl {
         Known::As(acl) if !acl.entries.is_empty() => walk(acl, direction, other, port),
         Known::As(_) | Known::Not(_) => Fate::Unclear,
     }
 }
 
-fn walk(acl: &Acl, direction: Direction, other: IpAddr, port: u16) -> Fate {
+fn walk(acl: &Acl, direction: Direction, other: Side, port: u16) -> Fate {
     let mut number = 0;
     loop {
         let ahead = acl.entries.iter().filter(|entry| entry.direction == direction && entry.number >= number);
@@ -268,8 +312,13 @@ fn walk(acl: &Acl, direction: Direction, other: IpAddr, port: u16) -> Fate {
                 Protocol::Tcp | Protocol::Other(6) => entry.ports.from <= port && port <= entry.ports.to,
                 Protocol::Other(_) => false,
             };
-            if port_fits && inside(&entry.network, other) {
-                return if entry.allows { Fate::Arrives } else { Fate::Lost };
+            if !port_fits {
+                continue;
+            }
+            match other.is_inside(&entry.network) {
+                Some(true) => return if entry.allows { Fate::Arrives } else { Fate::Lost },
+                Some(false) => {}
+                None => return Fate::Unclear,
             }
         }
         number = next + 1;

@@ -163,6 +163,7 @@ impl RawTarget {
             image_name: self.image_name,
             platform: or(self.platform, "Linux/UNIX"),
             private_ip: self.private_ip.unwrap_or(PRIVATE_IP_DEFAULT),
+            other_ips: Vec::new(),
             private_dns: None,
             launch_time: None,
             port: 22,

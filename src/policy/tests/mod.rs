@@ -56,6 +56,7 @@ pub(in crate::policy) fn target(name: &str, tags: &[(&str, &str)]) -> Arc<Target
         image_name: Some("al2023-ami".to_owned()),
         platform: "Linux/UNIX".to_owned(),
         private_ip: "10.0.0.10".parse().expect("an address"),
+        other_ips: Vec::new(),
         private_dns: None,
         launch_time: None,
         port: 22,

@@ -124,6 +124,11 @@ fn named(host: &str, port: u16, found: Resolution) -> Vec<Destination> {
     instances(found).into_iter().map(place).collect()
 }
 
+/// The same address of each of them, be it the one that sessions dial or another.
+fn owned(host: &str, address: IpAddr, port: u16, found: Resolution) -> Vec<Destination> {
+    named(host, port, found).into_iter().map(|place| Destination { address, ..place }).collect()
+}
+
 /// One address and every instance that has it, or nobody's.
 fn at(inventory: &Inventory, host: &str, address: IpAddr, port: u16) -> Result<Vec<Destination>, Nowhere> {
     let nobody_s = || vec![Destination { host: host.to_owned(), address, port, instance: None }];
@@ -131,6 +136,6 @@ fn at(inventory: &Inventory, host: &str, address: IpAddr, port: u16) -> Result<V
     match inventory.known(&wanted) {
         Resolution::Unavailable => Err(Nowhere::Unavailable),
         Resolution::Unknown => Ok(nobody_s()),
-        found @ (Resolution::Found(_) | Resolution::Ambiguous(_)) => Ok(named(host, port, found)),
+        found @ (Resolution::Found(_) | Resolution::Ambiguous(_)) => Ok(owned(host, address, port, found)),
     }
 }

@@ -66,8 +66,8 @@ impl Fixture {
     async fn new() -> Self {
         let twin = |name, number| Target { private_ip: ip("10.0.0.77"), ..with_tag(name, number, "dev") };
         let instances = vec![
-            with_tag("web-1", 1, "dev"),
-            with_tag("vault-1", 2, "prod"),
+            Target { other_ips: vec![ip("10.0.3.201"), ip("fd00::201")], ..with_tag("web-1", 1, "dev") },
+            Target { other_ips: vec![ip("10.0.3.202"), ip("fd00::202")], ..with_tag("vault-1", 2, "prod") },
             Target { state: "stopped".to_owned(), ..with_tag("old-1", 3, "dev") },
             with_tag("twin", 4, "dev"),
             with_tag("twin", 5, "dev"),
@@ -247,6 +247,22 @@ async fn an_address_of_two_instances_needs_the_consent_of_both() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.ask("data", "here-1", 80).await, "10.0.0.77 here-1");
     assert_eq!(fixture.ask("data", "10.0.0.77", 80).await, "1 refused");
+}
+
+/// Else a `forbid` about a tag could be walked around by the second interface, or by IPv6.
+#[tokio::test]
+async fn every_address_of_an_instance_is_that_instance_and_the_one_that_was_typed_is_dialled() {
+    let fixture = Fixture::new().await;
+    for (address, outcome) in [
+        ("10.0.3.200", "10.0.3.200 nobody's"),
+        ("10.0.3.201", "10.0.3.201 web-1"),
+        ("fd00::201", "fd00::201 web-1"),
+        ("10.0.3.202", "1 refused"),
+        ("fd00::202", "1 refused"),
+        ("::ffff:10.0.3.202", "1 refused"),
+    ] {
+        assert_eq!(fixture.ask("data", address, 5432).await, outcome, "{address}");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,8 @@ pub(super) struct Seat {
     recorded: Mutex<Option<RecordMode>>,
     /// Nobody has asked about it since it came, or the answer may change with the time.
     due: AtomicBool,
+    /// No copy of the inventory was new enough to say what became of its machine.
+    unsure: AtomicBool,
     order: watch::Sender<Option<(Ending, &'static str)>>,
     detail: OnceLock<String>,
 }
@@ -91,6 +93,7 @@ impl Standing {
             limits: limits.clone(),
             recorded: Mutex::new(None),
             due: AtomicBool::new(true),
+            unsure: AtomicBool::new(true),
             order: watch::Sender::new(None),
             detail: OnceLock::new(),
         });
@@ -215,6 +218,14 @@ impl Seat {
 
     pub(super) fn set_due(&self, due: bool) {
         self.due.store(due, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.unsure.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unsure(&self, unsure: bool) {
+        self.unsure.store(unsure, Ordering::Relaxed);
     }
 
     pub(super) fn recorded(&self) -> Option<RecordMode> {

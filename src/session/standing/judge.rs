@@ -116,9 +116,10 @@ pub(super) fn findings(services: &Services, seats: &[Arc<Seat>], scope: Scope) -
         identities: HashMap::new(),
         machines: HashMap::new(),
         answers: HashMap::new(),
+        unsure: false,
     };
     let mut found = Vec::new();
-    for seat in seats.iter().filter(|seat| !seat.has_order() && (scope == Scope::All || seat.is_due())) {
+    for seat in seats.iter().filter(|seat| !seat.has_order() && scope.concerns(seat)) {
         found.extend(judge.look_at(seat));
     }
     let fallen: HashSet<u64> = found.iter().map(|finding| finding.seat.number()).collect();
@@ -148,6 +149,8 @@ struct Judge<'a> {
     machines: HashMap<(usize, Timestamp), Presence>,
     /// Of a session's questions: the same one is often asked by several seats.
     answers: HashMap<(usize, usize, String), Answered>,
+    /// Whether no copy was new enough for the machine of the seat that is looked at.
+    unsure: bool,
 }
 
 /// Whether a question has a good answer, and what is known then.
@@ -172,6 +175,7 @@ impl Judge<'_> {
                 return Some(Finding::new(seat, Why::Withdrawn, &because));
             }
         };
+        self.unsure = false;
         let answered = match seat.claimed() {
             Claimed::Work(permit) => self.work(&identity, permit),
             Claimed::Connect(permit) => self.connect(&identity, permit),
@@ -180,6 +184,7 @@ impl Judge<'_> {
                 return None;
             }
         };
+        seat.set_unsure(self.unsure);
         let answered = match answered {
             Ok(answered) => answered,
             Err(gone) => return Some(Finding::new(seat, Why::Replaced, &gone.to_string())),
@@ -210,6 +215,7 @@ impl Judge<'_> {
             .machines
             .entry((Arc::as_ptr(known).addr(), since))
             .or_insert_with(|| self.services.inventory.presence(known, since));
+        self.unsure |= *presence == Presence::Unsure;
         match presence {
             Presence::Here(target) => Ok(Arc::clone(target)),
             Presence::Unsure => Ok(Arc::clone(known)),
@@ -261,7 +267,11 @@ impl Judge<'_> {
         let place = permit.destination();
         let at = |instance: Option<Arc<Target>>| Destination { instance, ..place.clone() };
         if let Some(instance) = &place.instance {
-            return Ok(vec![at(Some(self.machine(instance, permit.decided_at())?))]);
+            let instance = self.machine(instance, permit.decided_at())?;
+            // An address that is not the first of its machine may be another's since.
+            if instance.addresses().any(|address| address == place.address.to_canonical()) {
+                return Ok(vec![at(Some(instance))]);
+            }
         }
         let owners = match TargetRef::parse(&place.address.to_string()) {
             Ok(address) => self.services.inventory.known(&address),

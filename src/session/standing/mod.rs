@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! users, policy, lists ─┐
-//! a newer copy of EC2 ──┼─▶ keep ─(seats)▶ judge ─(findings)▶ a line in the audit, the order to end
+//! another copy of EC2 ──┼─▶ keep ─(seats)▶ judge ─(findings)▶ a line in the audit, the order to end
 //! every two seconds ────┘
 //! ```
 //!
@@ -10,9 +10,10 @@
 //! jump that is passed through, a connection by the bastion, a look at somebody's terminal, the session itself) has a
 //! [`Claim`] for as long as it does. So has each client's connection, which rests on who its guest is and on no permit.
 //! What always holds:
-//! - A claim is asked about again when users, keys, revocations, policy or the copies of the inventory change, once
-//!   within two seconds of its coming, since something may have changed while it came, and every two seconds where a
-//!   rule about that person and action reads the time.
+//! - A claim is asked about again when users, keys, revocations, policy or what the copies of the inventory say change,
+//!   once within two seconds of its coming, since something may have changed while it came, once when a copy comes that
+//!   is newer than what was known of its machine, and every two seconds where a rule about that person and action reads
+//!   the time.
 //! - It is asked as everything is at that moment: the identity by the files, the machine by the newest copy, the same
 //!   login and action.
 //! - What does not hold any more ends, and nothing else does: a channel by its own permit; the session when the permit
@@ -98,13 +99,25 @@ impl fmt::Debug for Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     All,
+    /// Those whose machine no copy was new enough for, and those that are due.
+    Unsure,
     /// Those that are new, and those whose answer may change with the time.
     Due,
 }
 
+impl Scope {
+    fn concerns(self, seat: &Seat) -> bool {
+        match self {
+            Self::All => true,
+            Self::Unsure => seat.is_unsure() || seat.is_due(),
+            Self::Due => seat.is_due(),
+        }
+    }
+}
+
 /// Asks again whenever something has changed, until `stop`.
 pub async fn keep(services: Arc<Services>, stop: CancellationToken) {
-    let mut copies = services.inventory.changes();
+    let (mut copies, mut stored) = (services.inventory.changes(), services.inventory.copies_stored());
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -112,6 +125,7 @@ pub async fn keep(services: Arc<Services>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = services.standing.0.changed.notified() => Scope::All,
             Ok(()) = copies.changed() => Scope::All,
+            Ok(()) = stored.changed() => Scope::Unsure,
             _ = look.tick() => Scope::Due,
         };
         ask_again(&services, scope).await;
@@ -122,7 +136,7 @@ pub async fn keep(services: Arc<Services>, stop: CancellationToken) {
 /// the next.
 async fn ask_again(services: &Arc<Services>, scope: Scope) {
     let seats: Vec<Arc<Seat>> = services.standing.seats().values().cloned().collect();
-    if !seats.iter().any(|seat| scope == Scope::All || seat.is_due()) {
+    if !seats.iter().any(|seat| scope.concerns(seat)) {
         return;
     }
     let own = Arc::clone(services);

@@ -364,6 +364,40 @@ async fn the_keeper_hears_of_changes_and_of_copies() {
     keeping.await.expect("no panic");
 }
 
+/// A session on a machine that was looked up, and that no list has, one after the other.
+#[tokio::test]
+async fn a_copy_that_says_the_same_is_news_for_those_whose_machine_was_found_since() {
+    let stage = Stage::new(Bastion::listing(vec![target("db", 2)], &format!("{SHELL} {EXEC}")).await);
+    let session = stage.session();
+    let command = stage.claim(&Action::Exec { command: "uptime".to_owned() }, Role::Work);
+    let services = Arc::clone(&stage.bastion.services);
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep(Arc::clone(&services), stop.clone()));
+    stage.bastion.rules(SHELL);
+    services.standing.changed();
+    assert_eq!(Some(command.ended().await), LOST, "everybody was asked about");
+    assert_eq!(ending(&session), None);
+    stage.bastion.clock.advance(MINUTE);
+    services.inventory.first_refresh().await;
+    assert_eq!(Some(session.ended().await), REPLACED);
+    stop.cancel();
+    keeping.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn what_a_copy_was_new_enough_for_is_not_asked_about_at_the_next_that_says_the_same() {
+    let stage = Stage::under(ALL).await;
+    let session = stage.session();
+    stage.refreshed().await;
+    stage.bastion.rules("");
+    stage.bastion.clock.advance(MINUTE);
+    stage.bastion.services.inventory.first_refresh().await;
+    stage.look(Scope::Unsure).await;
+    assert_eq!(ending(&session), None, "nobody has said that the rules are others");
+    stage.look(Scope::All).await;
+    assert_eq!(ending(&session), LOST);
+}
+
 #[tokio::test]
 async fn a_claim_that_is_dropped_is_not_asked_about() {
     let stage = Stage::under(ALL).await;

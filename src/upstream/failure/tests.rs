@@ -46,6 +46,7 @@ fn all() -> Vec<(UpstreamError, FailureClass)> {
         (UpstreamError::ConnectionRefused, Class::ConnectionRefused),
         (UpstreamError::ConnectTimeout(patience), Class::ConnectTimeout),
         (UpstreamError::Unreachable(io::ErrorKind::HostUnreachable), Class::Unreachable),
+        (UpstreamError::Unreachable(io::ErrorKind::NetworkUnreachable), Class::Unreachable),
         (UpstreamError::Silent(patience), Class::NoBanner),
         (UpstreamError::NoBanner(CloseReason::Eof), Class::NoBanner),
         (UpstreamError::NotSsh { said: "HTTP/1.1 400 Bad Request".to_owned() }, Class::NotSsh),
@@ -100,6 +101,19 @@ fn every_failure_has_a_kind_sentence_with_the_next_step() {
         assert!(sentence.len() <= room, "{} bytes: {sentence}", sentence.len());
         assert!(!sentence.contains("of AWS"), "AWS's words reach the user: {sentence}");
     }
+}
+
+/// A firewall that rejects (`icmp-host-prohibited`, `icmp-admin-prohibited`) makes Linux say EHOSTUNREACH: no route of the
+/// bastion's is missing then.
+#[test]
+fn a_firewall_that_rejects_is_not_blamed_on_the_bastion_s_routes() {
+    let said = |kind| UpstreamError::Unreachable(kind).sentence(&target("web-1", 1), "ec2-user");
+    let rejected = said(io::ErrorKind::HostUnreachable);
+    assert!(
+        rejected.contains("firewall on web-1") && !rejected.contains("has no network route"),
+        "{rejected}"
+    );
+    assert!(said(io::ErrorKind::NetworkUnreachable).contains("has no network route to web-1"));
 }
 
 #[test]

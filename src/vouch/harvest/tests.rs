@@ -114,7 +114,20 @@ impl PinBoard for Board {
     }
 }
 
+/// What was put on record: the ids.
+#[derive(Debug, Default)]
+struct OnRecord(StdMutex<Vec<String>>);
+
+impl PinLedger for OnRecord {
+    fn pinned<'a>(&'a self, target: &'a Target, pin: &'a PinnedKey) -> BoxFuture<'a, ()> {
+        assert_eq!(pin.vouched_by, PinVoucher::Console);
+        self.0.lock().expect("sound").push(target.id.to_string());
+        Box::pin(std::future::ready(()))
+    }
+}
+
 struct Field {
+    ledger: Arc<OnRecord>,
     consoles: Arc<Consoles>,
     pins: Arc<Board>,
     inventory: Inventory,
@@ -132,8 +145,8 @@ impl Field {
         let settings = crate::target::Settings::default();
         let inventory = Inventory::new(sources, settings, Arc::clone(&clock) as SharedClock);
         inventory.first_refresh().await;
-        let (consoles, pins) = (Arc::default(), Arc::default());
-        Self { consoles, pins, inventory, clock, stop: CancellationToken::new(), running: None }
+        let (ledger, consoles, pins) = (Arc::default(), Arc::default(), Arc::default());
+        Self { ledger, consoles, pins, inventory, clock, stop: CancellationToken::new(), running: None }
     }
 
     fn harvest(&mut self) {
@@ -142,6 +155,7 @@ impl Field {
             chain: Chain { order: HostKeyVoucher::ALL.to_vec(), tag: "key".to_owned(), ..Chain::default() },
             consoles: Arc::clone(&self.consoles) as _,
             pins: Arc::clone(&self.pins) as _,
+            ledger: Arc::clone(&self.ledger) as _,
             clock: Arc::clone(&self.clock) as _,
             settings: HarvestSettings::default(),
         };
@@ -186,6 +200,7 @@ async fn a_new_instance_is_looked_after_until_its_keys_are_there() {
     let reads = field.consoles.reads();
     field.wait(600).await;
     assert_eq!(field.consoles.reads(), reads, "what is pinned is left alone");
+    assert_eq!(*field.ledger.0.lock().expect("sound"), [id(1)], "on record, once");
     field.stop.cancel();
     field.running.expect("it runs").await.expect("no panic");
 }
