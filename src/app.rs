@@ -8,6 +8,7 @@ mod operating;
 mod pins;
 mod recordings;
 mod reload;
+mod unfinished;
 mod workers;
 
 use std::net::SocketAddr;
@@ -129,7 +130,9 @@ pub async fn run(
     running.spawn(harvest.run(stop.clone()));
     running.spawn(session::keep(Arc::clone(&services), stop.clone()));
     let recorded = Arc::clone(&services);
-    running.spawn(recordings::keep(recorded, vault, index, stop.clone()));
+    // Recordings are made, and moved, until the last session has ended.
+    let (mut moving, drained_out) = (JoinSet::new(), CancellationToken::new());
+    moving.spawn(recordings::keep(recorded, vault, index, drained_out.clone()));
     running.spawn(watch_files(watch, config.clone(), Arc::clone(&services), sinks, stop.clone()));
     accept(&config, listeners, &services, &workers, &stop, &mut running);
     for address in &addresses {
@@ -144,6 +147,7 @@ pub async fn run(
         biased;
         () = stop.cancelled() => false,
         _ended = running.join_next() => true,
+        _ended = moving.join_next() => true,
     };
     if faulty {
         tracing::error!("a service that everything rests on has ended; stopping (decision 0001)");
@@ -154,8 +158,11 @@ pub async fn run(
     tracing::info!("stopping: no new connections; sessions may go on for the grace time");
     while running.join_next().await.is_some() {}
     let drained = drain(&services, &workers, config.server.shutdown_grace).await;
+    drained_out.cancel();
     services.log.record(Entry::of_daemon(Event::DaemonStopped { version: VERSION, drained })).await?;
-    kept.end(&services.log).await?;
+    let moved = async { while moving.join_next().await.is_some() {} };
+    let (ended, ()) = tokio::join!(kept.end(&services.log), moved);
+    ended?;
     if faulty { Err(AppError::ServiceEnded) } else { Ok(()) }
 }
 

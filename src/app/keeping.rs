@@ -1,15 +1,14 @@
 //! Keeps the record while the daemon runs: the store follows the journal, heads are signed, orders are carried out; and what an earlier run left unfinished is brought to an end.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::unfinished::Unfinished;
 use super::{AppError, recordings};
 use crate::audit::{
     AuditError, AuditKey, Entry, Event, Follower, HeadBoard, Heads, JournalLine, JournalReader, LineHash,
@@ -17,20 +16,16 @@ use crate::audit::{
 };
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::domain::{NodeName, SessionId};
+use crate::domain::NodeName;
 use crate::metrics::Metrics;
-use crate::record::{Salvaged, Spool};
-use crate::session::{Orders, Roster, Services, obey};
+use crate::record::vault::Vault;
+use crate::session::{Orders, Services, obey};
 use crate::sinks::{self, Sinks};
 use crate::store::{Indexer, Lines, News, NodeOrders, Store};
 use crate::tasks::BoxFuture;
 
 /// What the store has to tell waits here; it says little.
 const NEWS_MAX: usize = 16;
-/// How long starting waits for the store to have everything, before it goes on and tries again beside the sessions.
-const FIRST: Duration = Duration::from_secs(10);
-/// How long it waits between two tries.
-const AGAIN: Duration = Duration::from_secs(10);
 /// The name under which the store follows the journal.
 const FOLLOWER: &str = "store";
 
@@ -45,6 +40,7 @@ pub(super) struct Keeping {
     head_interval: Duration,
     metrics: Arc<Metrics>,
     sinks: Arc<Sinks>,
+    vault: Vault,
 }
 
 /// Everything that keeps the record, at work.
@@ -97,6 +93,7 @@ impl Keeping {
             },
         )?;
         let keeping = Self {
+            vault: recordings::vault(config)?,
             sinks: Arc::new(sinks),
             store,
             node,
@@ -132,8 +129,8 @@ impl Keeping {
             node: self.node.clone(),
             log: services.log.clone(),
             roster: services.roster.clone(),
-            spool: services.recorders.spool().cloned(),
-            since: self.clock.now(),
+            recordings: services.recorders.spool().cloned().map(|spool| (spool, self.vault)),
+            through: services.log.tip().seq,
         };
         unfinished.end_soon(&mut running, stop.clone()).await;
         let (heads, interval, ended) = (Arc::clone(&self.heads), self.head_interval, stop.clone());
@@ -212,92 +209,5 @@ async fn retell(log: Log, mut news: mpsc::Receiver<News>, last: CancellationToke
         if let Err(error) = log.record(Entry::of_daemon(event)).await {
             tracing::error!(%error, "what became of the store is not in the audit trail");
         }
-    }
-}
-
-/// Sessions and connections that have no ending, because the daemon was killed.
-struct Unfinished {
-    store: Store,
-    node: NodeName,
-    log: Log,
-    roster: Roster,
-    spool: Option<Spool>,
-    /// When this run began.
-    since: Timestamp,
-}
-
-impl Unfinished {
-    /// Ends them before anybody is let in; where the store has not caught up by then, as soon as it has.
-    async fn end_soon(self, running: &mut JoinSet<()>, stop: CancellationToken) {
-        if let Ok(true) = tokio::time::timeout(FIRST, self.end()).await {
-            return;
-        }
-        tracing::warn!("sessions of an earlier run are brought to an end once the store answers");
-        running.spawn(async move {
-            while !self.end().await {
-                if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Whether all are ended.
-    async fn end(&self) -> bool {
-        match self.try_end().await {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::debug!(error, "sessions of an earlier run cannot be brought to an end yet");
-                false
-            }
-        }
-    }
-
-    async fn try_end(&self) -> Result<(), String> {
-        self.log.in_store().await.map_err(|error| error.to_string())?;
-        let sessions = self.store.unfinished(&self.node).await.map_err(|error| error.to_string())?;
-        let gone: HashSet<SessionId> =
-            sessions.iter().map(|session| session.row.id).filter(|id| !self.roster.has(*id)).collect();
-        // One of this run may have ended in between: then its ending is on record, and in the store after this.
-        self.log.in_store().await.map_err(|error| error.to_string())?;
-        let sessions = self.store.unfinished(&self.node).await.map_err(|error| error.to_string())?;
-        let interrupted = || sessions.iter().filter(|session| gone.contains(&session.row.id));
-        for session in interrupted() {
-            let connection = session.row.connection;
-            for recording in self.recordings_of(session.row.id).await? {
-                self.record(recordings::told(&recording)).await?;
-            }
-            let event = Event::SessionInterrupted { last_seen: session.last_seen };
-            self.record(Entry { connection, session: Some(session.row.id), event }).await?;
-        }
-        let connections =
-            self.store.unfinished_connections(&self.node).await.map_err(|error| error.to_string())?;
-        for connection in connections.iter().filter(|connection| connection.row.opened < self.since) {
-            let event = Event::ConnectionInterrupted { last_seen: connection.last_seen };
-            self.record(Entry::of_connection(connection.row.id, event)).await?;
-        }
-        if interrupted().next().is_some() {
-            tracing::warn!(sessions = interrupted().count(), "sessions of an earlier run were interrupted");
-        }
-        Ok(())
-    }
-
-    /// The recordings of a session that are whole, and whose ending did not get into the record.
-    async fn recordings_of(&self, session: SessionId) -> Result<Vec<Salvaged>, String> {
-        let known = self.store.recordings_of(&session).await.map_err(|error| error.to_string())?;
-        let mut found = Vec::new();
-        for recording in known.iter().filter(|recording| recording.sha256.is_none()) {
-            if let Some(spool) = self.spool.clone() {
-                let id = recording.id;
-                let reread = tokio::task::spawn_blocking(move || spool.reread(id)).await;
-                // What cannot be read is missing, and verification says so.
-                found.extend(reread.ok().and_then(Result::ok));
-            }
-        }
-        Ok(found)
-    }
-
-    async fn record(&self, entry: Entry) -> Result<(), String> {
-        self.log.record(entry).await.map_err(|error| error.to_string())
     }
 }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use crate::domain::Fingerprint;
 use crate::policy::Permit;
 
-pub use crate::tasks::BoxFuture;
+use crate::tasks::BoxFuture;
 
 pub use ephemeral::{EphemeralKey, KeyError};
 pub use failure::{InjectError, InjectErrorKind};

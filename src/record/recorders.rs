@@ -3,6 +3,7 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -111,10 +112,10 @@ impl Recorders {
             let station = Arc::new(Station::default());
             stations.push(Arc::clone(&station));
             let finished = Arc::clone(&finished);
-            let thread = std::thread::Builder::new()
-                .name(format!("record-{number}"))
-                .spawn(move || station::run(&station, &|| finished.notify_one()));
-            threads.push(thread.map_err(|error| RecordError::Thread(error.to_string()))?);
+            let (ended, leaving) = mpsc::sync_channel(station::ENDED_MAX);
+            threads.push(thread(format!("record-{number}"), move || station::run(&station, &ended))?);
+            let see_off = move || station::see_off(&leaving, &|| finished.notify_one());
+            threads.push(thread(format!("record-end-{number}"), see_off)?);
         }
         Ok(Self(Arc::new(Inner {
             settings,
@@ -220,6 +221,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.stations.iter().for_each(|station| station.close());
     }
+}
+
+fn thread(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RecordError> {
+    let started = std::thread::Builder::new().name(name).spawn(work);
+    started.map_err(|error| RecordError::Thread(error.to_string()))
 }
 
 async fn begin_file(spool: Spool, id: RecordingId, header: Vec<u8>) -> Result<SpoolFile, RecordError> {

@@ -94,7 +94,11 @@ impl Spool {
         let file = opened.map_err(RecordError::file(&path, "begin a recording"))?;
         let last = self.path(id);
         let mut file = SpoolFile { file, path, last, sum: Context::new(&SHA256), length: 0, text: 0 };
-        file.append(header, text)?;
+        if let Err(error) = file.append(header, text) {
+            // Nothing was promised of it, and nothing could be played.
+            let _gone = std::fs::remove_file(self.part(id)).is_ok();
+            return Err(error);
+        }
         Ok(file)
     }
 
@@ -118,8 +122,8 @@ impl Spool {
     }
 
     /// Closes what an earlier daemon left unfinished: what is not a whole frame is cut off, and the rest is hashed; it has
-    /// its last name after [`Salvaged::keep`]. What cannot be read is left alone and told to the operator. To be called
-    /// before anything is recorded. Blocks.
+    /// its last name after [`Salvaged::keep`]. A file in which nothing had begun yet is removed. What cannot be read is left
+    /// alone and told to the operator. To be called before anything is recorded. Blocks.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -127,7 +131,10 @@ impl Spool {
         let mut salvaged = Vec::new();
         for id in self.named(PART)? {
             match self.salvage_one(id) {
-                Ok(one) => salvaged.push(one),
+                Ok(Some(one)) => salvaged.push(one),
+                Ok(None) => {
+                    tracing::info!(recording = %id, "a recording that was cut off before anything was in it is removed");
+                }
                 Err(error) => {
                     tracing::error!(recording = %id, %error, "a recording that was cut off cannot be closed; it stays as it is");
                 }
@@ -141,21 +148,49 @@ impl Spool {
     /// # Errors
     /// When there is no such file, or it is no recording.
     pub fn reread(&self, id: RecordingId) -> io::Result<Salvaged> {
-        self.close_up(id, self.path(id))
-    }
-
-    fn salvage_one(&self, id: RecordingId) -> io::Result<Salvaged> {
-        self.close_up(id, self.part(id))
-    }
-
-    fn close_up(&self, id: RecordingId, part: PathBuf) -> io::Result<Salvaged> {
-        let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
+        let path = self.path(id);
+        let mut file = open(&path)?;
         let read = read_through(&mut file)?;
-        let header = read.header.ok_or(io::ErrorKind::UnexpectedEof)?;
-        file.set_len(read.written.compressed_bytes)?;
+        self.close_up(id, path, &file, read)
+    }
+
+    /// Reads again what has been moved elsewhere, as [`Self::reread`]. Nothing of it is changed.
+    ///
+    /// # Errors
+    /// When it is no recording.
+    pub fn reread_from(&self, id: RecordingId, mut file: File) -> io::Result<Salvaged> {
+        let read = read_through(&mut file)?;
+        self.salvaged(id, self.path(id), read)
+    }
+
+    fn salvage_one(&self, id: RecordingId) -> io::Result<Option<Salvaged>> {
+        let part = self.part(id);
+        let mut file = open(&part)?;
+        let read = read_through(&mut file)?;
+        if read.blank {
+            // The header is written before anything tells of the recording, so only a power cut leaves one without.
+            std::fs::remove_file(&part)?;
+            return Ok(None);
+        }
+        self.close_up(id, part, &file, read).map(Some)
+    }
+
+    fn close_up(
+        &self,
+        id: RecordingId,
+        part: PathBuf,
+        file: &File,
+        read: ReadThrough,
+    ) -> io::Result<Salvaged> {
+        let salvaged = self.salvaged(id, part, read)?;
+        file.set_len(salvaged.compressed_bytes)?;
         file.sync_all()?;
+        Ok(salvaged)
+    }
+
+    fn salvaged(&self, id: RecordingId, part: PathBuf, read: ReadThrough) -> io::Result<Salvaged> {
         Ok(Salvaged {
-            header,
+            header: read.header.ok_or(io::ErrorKind::UnexpectedEof)?,
             bytes: read.written.bytes,
             compressed_bytes: read.written.compressed_bytes,
             sha256: read.written.sha256,
@@ -165,9 +200,15 @@ impl Spool {
     }
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
 struct ReadThrough {
     header: Option<Header>,
     written: Written,
+    /// There is nothing but the beginning of the first frame, or not even that.
+    blank: bool,
 }
 
 /// Reads the whole frames at the beginning of a file.
@@ -177,11 +218,12 @@ fn read_through(file: &mut File) -> io::Result<ReadThrough> {
     let (mut header, mut bytes, mut compressed_bytes) = (None, 0, 0);
     let mut waiting = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
-    loop {
+    'file: loop {
         while let Front::Whole(size) = front(&waiting) {
-            let Some(frame) = waiting.get(..size) else { break };
-            // A frame that does not hold what it says was written when the machine went down.
-            let Ok(text) = unpress.text(frame) else { break };
+            let frame = waiting.get(..size).unwrap_or_default();
+            // A frame that does not hold what it says was written when the machine went down. What is behind it is not read:
+            // it may be gigabytes.
+            let Ok(text) = unpress.text(frame) else { break 'file };
             header = header.or_else(|| read_header(&text));
             sum.update(frame);
             bytes += text.len() as u64;
@@ -189,15 +231,14 @@ fn read_through(file: &mut File) -> io::Result<ReadThrough> {
             waiting.drain(..size);
         }
         let count = file.read(&mut chunk)?;
-        if count == 0 || front(&waiting) == Front::Foreign && !waiting.is_empty() {
-            let sha256 = digest(sum);
-            return Ok(ReadThrough {
-                header,
-                written: Written { bytes, compressed_bytes, sha256, complete: false },
-            });
+        if count == 0 || front(&waiting) == Front::Foreign {
+            break;
         }
         waiting.extend_from_slice(chunk.get(..count).unwrap_or_default());
     }
+    let blank = compressed_bytes == 0 && front(&waiting) == Front::Begun;
+    let written = Written { bytes, compressed_bytes, sha256: digest(sum), complete: false };
+    Ok(ReadThrough { header, written, blank })
 }
 
 /// SHA-256's 32 bytes.

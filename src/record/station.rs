@@ -1,7 +1,9 @@
 //! The threads that write recordings down: they encode, compress, hash and write, and nobody waits for them unless
-//! a tape is full.
+//! a tape is full. Each has another beside it, which sees what has ended onto the disk: that can take seconds where the disk
+//! is busy, and what still runs must be written meanwhile.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,9 @@ use super::tape::{Batch, Taken, Tape, Written};
 const TICK: Duration = Duration::from_millis(250);
 /// Memory that a thread keeps for the next piece of text.
 const KEPT: usize = 1024 * 1024;
+
+/// Recordings that have ended and may wait for the disk before writing does.
+pub(super) const ENDED_MAX: usize = 1024;
 
 /// Where tapes wait for their thread.
 #[derive(Debug, Default)]
@@ -106,8 +111,16 @@ struct Reel {
     waiting: Option<Instant>,
 }
 
-/// Writes down what comes to a station, until it is closed and nothing is left.
-pub(super) fn run(station: &Station, finished: &(dyn Fn() + Send + Sync)) {
+/// A recording of which everything has been written.
+#[derive(Debug)]
+pub(super) struct Ended {
+    tape: Arc<Tape>,
+    file: SpoolFile,
+    properly: bool,
+}
+
+/// Writes down what comes to a station, until it is closed and nothing is left; what has ended goes on to [`see_off`].
+pub(super) fn run(station: &Station, ended: &SyncSender<Ended>) {
     let mut desk = Desk::default();
     let mut reels: Vec<Reel> = Vec::new();
     while let Some(Work { due, new }) = station.next() {
@@ -119,13 +132,40 @@ pub(super) fn run(station: &Station, finished: &(dyn Fn() + Send + Sync)) {
             let Some(reel) = reels.get_mut(at) else { continue };
             let taken = desk.serve(reel);
             if let Taken::Ended { properly } = taken {
-                Desk::close(reels.swap_remove(at), properly);
-                finished();
+                let Reel { tape, file, .. } = reels.swap_remove(at);
+                if let Err(left) = ended.send(Ended { tape, file, properly }) {
+                    left.0.close();
+                }
             } else if reel.scribe.is_waiting() {
                 // Should the rest of the character not come, there is still this much to write.
                 station.note(tape, false);
             }
         }
+    }
+}
+
+/// Sees recordings that have ended onto the disk, until no more can come.
+pub(super) fn see_off(ended: &Receiver<Ended>, finished: &(dyn Fn() + Send + Sync)) {
+    for one in ended {
+        one.close();
+        finished();
+    }
+}
+
+impl Ended {
+    fn close(self) {
+        let Self { tape, file, properly } = self;
+        let complete = properly && !tape.is_broken();
+        let (bytes, compressed_bytes) = (file.text(), file.length());
+        let sha256 = match file.finish() {
+            Ok(sha256) => sha256,
+            Err((error, sha256)) => {
+                tape.break_off(error);
+                sha256
+            }
+        };
+        let complete = complete && !tape.is_broken();
+        tape.close(Written { bytes, compressed_bytes, sha256, complete });
     }
 }
 
@@ -176,19 +216,5 @@ impl Desk {
             Some(_) | None => Some(Instant::now()),
         };
         print(text)
-    }
-
-    fn close(reel: Reel, properly: bool) {
-        let complete = properly && !reel.tape.is_broken();
-        let (bytes, compressed_bytes) = (reel.file.text(), reel.file.length());
-        let sha256 = match reel.file.finish() {
-            Ok(sha256) => sha256,
-            Err((error, sha256)) => {
-                reel.tape.break_off(error);
-                sha256
-            }
-        };
-        let complete = complete && !reel.tape.is_broken();
-        reel.tape.close(Written { bytes, compressed_bytes, sha256, complete });
     }
 }

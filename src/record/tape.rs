@@ -282,10 +282,16 @@ impl Tape {
         self.closed.send_replace(Some(written));
     }
 
-    /// Waits until the file is closed.
+    /// Waits until the file is closed. A disk that does not let it be for long breaks the recording.
     pub(super) async fn closed(&self) -> Option<Written> {
         let mut closed = self.closed.subscribe();
         let waiting = closed.wait_for(Option::is_some);
-        tokio::time::timeout(STALLED, waiting).await.ok()?.ok()?.clone()
+        match tokio::time::timeout(STALLED, waiting).await {
+            Ok(closed) => closed.ok()?.clone(),
+            Err(_) => {
+                self.break_off(RecordError::Stalled { seconds: STALLED.as_secs() });
+                None
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{self, SHA256};
@@ -246,6 +246,42 @@ async fn a_recording_whose_daemon_was_killed_is_closed_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_file_in_which_nothing_had_begun_is_removed_and_no_error_for_ever() {
+    let (file, _) = sample().await;
+    let dir = TempDir::new().expect("a directory");
+    let spool = Spool::open(dir.path()).expect("made");
+    for (number, blank) in [&b""[..], &file[..3], &file[..40]].into_iter().enumerate() {
+        let id = RecordingId::fixed(number as u128);
+        std::fs::write(spool.part(id), blank).expect("written");
+        assert!(spool.salvage().expect("readable").is_empty());
+        assert!(!spool.part(id).exists(), "{} bytes", blank.len());
+    }
+    // What was there and cannot be read is another thing.
+    for (number, foreign) in [&[0; 40][..], b"not ours"].into_iter().enumerate() {
+        let id = RecordingId::fixed(10 + number as u128);
+        std::fs::write(spool.part(id), foreign).expect("written");
+        assert!(spool.salvage().expect("readable").is_empty());
+        assert!(spool.part(id).exists());
+    }
+}
+
+#[tokio::test]
+async fn behind_a_damaged_frame_nothing_is_read() {
+    let (file, _) = sample().await;
+    let dir = TempDir::new().expect("a directory");
+    let spool = Spool::open(dir.path()).expect("made");
+    let id = RecordingId::fixed(7);
+    let mut damaged = file.clone();
+    *damaged.last_mut().expect("bytes") ^= 1;
+    // What follows is whole again, as pages reach a disk in any order.
+    std::fs::write(spool.path(id), [damaged, file.clone()].concat()).expect("written");
+    let salvaged = spool.reread(id).expect("it begins as a recording");
+    assert!(salvaged.compressed_bytes < file.len() as u64, "{salvaged:?}");
+    let left = std::fs::read(spool.path(id)).expect("it is there");
+    assert!(file.starts_with(&left) && sha256(&left) == salvaged.sha256.to_vec());
+}
+
+#[tokio::test]
 async fn without_a_directory_only_what_need_not_be_recorded_goes_on() {
     let dir = TempDir::new().expect("a directory");
     let recorders = recorders(&dir.path().join("spool"));
@@ -299,10 +335,12 @@ async fn a_full_disk_breaks_the_recording_and_nothing_else() {
     let dir = TempDir::new().expect("a directory");
     let recorders = recorders(dir.path());
     let station = Arc::new(Station::default());
+    let (ended, leaving) = mpsc::sync_channel(station::ENDED_MAX);
     let thread = std::thread::spawn({
         let station = Arc::clone(&station);
-        move || station::run(&station, &|| ())
+        move || station::run(&station, &ended)
     });
+    let other = std::thread::spawn(move || station::see_off(&leaving, &|| ()));
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
     let tape = Tape::new(&station);
     station.enlist(&tape, SpoolFile::dangerous_for_test(full, Path::new("/dev/full")));
@@ -320,6 +358,53 @@ async fn a_full_disk_breaks_the_recording_and_nothing_else() {
     assert!(healthy.closed().await.expect("closed").complete);
     station.close();
     thread.join().expect("no panic");
+    other.join().expect("no panic");
+}
+
+/// The disk does not let go of what has ended: nobody sees it off.
+#[tokio::test]
+async fn a_recording_that_waits_for_its_disk_keeps_no_other_from_being_written() {
+    let dir = TempDir::new().expect("a directory");
+    let spool = Spool::open(dir.path()).expect("made");
+    let station = Arc::new(Station::default());
+    let (ended, leaving) = mpsc::sync_channel(station::ENDED_MAX);
+    let thread = std::thread::spawn({
+        let station = Arc::clone(&station);
+        move || station::run(&station, &ended)
+    });
+    let begin = |number| {
+        let (tape, id) = (Tape::new(&station), RecordingId::fixed(number));
+        station.enlist(&tape, spool.begin(id, b"", 0).expect("begun"));
+        (tape, spool.part(id))
+    };
+    let (first, _) = begin(1);
+    first.push(Kind::Output, b"the end");
+    first.end(true);
+    let leaving = tokio::task::spawn_blocking(move || {
+        let first = leaving.recv_timeout(PATIENCE).expect("it has ended");
+        (leaving, first)
+    });
+    let (leaving, _first) = leaving.await.expect("no panic");
+    let (second, file) = begin(2);
+    second.push(Kind::Output, b"goes on");
+    let written = async {
+        while std::fs::metadata(&file).expect("it is there").len() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("it is written");
+    assert!(futures_are_pending(first.closed()).await);
+    station.close();
+    thread.join().expect("no panic");
+    drop(leaving);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_the_disk_does_not_let_end_is_broken_and_not_just_left_out() {
+    let tape = Tape::new(&Arc::new(Station::default()));
+    tape.end(true);
+    assert_eq!(tape.closed().await, None);
+    assert!(matches!(*tape.failure().expect("it is broken"), RecordError::Stalled { .. }));
 }
 
 /// The disk takes nothing: no thread serves the station.

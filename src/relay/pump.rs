@@ -414,17 +414,17 @@ mod tests {
             self.open.initialized()
         }
 
-        fn wait_target(&self) -> crate::credential::BoxFuture<'_, ()> {
+        fn wait_target(&self) -> crate::tasks::BoxFuture<'_, ()> {
             Box::pin(std::future::ready(()))
         }
 
-        fn wait_client(&self) -> crate::credential::BoxFuture<'_, ()> {
+        fn wait_client(&self) -> crate::tasks::BoxFuture<'_, ()> {
             Box::pin(async {
                 self.open.wait().await;
             })
         }
 
-        fn broken(&self) -> crate::credential::BoxFuture<'_, (Ending, &'static str)> {
+        fn broken(&self) -> crate::tasks::BoxFuture<'_, (Ending, &'static str)> {
             Box::pin(async {
                 self.broken.wait().await;
                 (Ending::RecordingFailed, "it broke.")

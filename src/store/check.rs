@@ -53,6 +53,9 @@ impl Checked {
 /// How many rows are compared at a time.
 const PAGE: u32 = 200;
 
+/// How often a row that changes while it is compared is looked at: more often than one can change.
+const LOOKS_MAX: u32 = 32;
+
 /// What a row says that its lines do not.
 const NOT_AS_LINES: &str = "it does not say what its lines say";
 
@@ -202,20 +205,29 @@ impl Store {
         }
     }
 
-    /// Whether a row is what its lines make of it. Looks twice: a line may be stored meanwhile.
-    async fn as_its_lines<T: Folded>(&self, row: T) -> Result<bool, StoreError> {
+    /// Whether a row is what its lines make of it. Lines may be stored meanwhile, so a row that differs is judged only
+    /// where it was the same before and after its lines were read: a line and what follows from it are stored together.
+    async fn as_its_lines<T: Folded>(&self, mut row: T) -> Result<bool, StoreError> {
         let id = row.own_id();
-        if self.made_of_lines::<T>(&row).await?.as_ref() == Some(&row) {
-            return Ok(true);
+        for _ in 0..LOOKS_MAX {
+            if self.made_of_lines::<T>(&row).await?.as_ref() == Some(&row) {
+                return Ok(true);
+            }
+            match self.row_now::<T>(&id).await? {
+                Some(now) if now == row => return Ok(false),
+                Some(now) => row = now,
+                None => return Ok(true),
+            }
         }
+        Ok(false)
+    }
+
+    /// The row with that id, if there is one.
+    async fn row_now<T: Folded>(&self, id: &str) -> Result<Option<T>, StoreError> {
         let mut sql = Sql::default();
         sql.push("SELECT ").push(&T::COLUMNS.join(", ")).push(" FROM ").push(T::NAME).push(" WHERE id = ");
-        sql.bind(id.as_str());
-        let now: Vec<T> = self.rows(sql).await?;
-        match now.first() {
-            Some(now) => Ok(self.made_of_lines::<T>(now).await?.as_ref() == Some(now)),
-            None => Ok(true),
-        }
+        sql.bind(id);
+        Ok(self.rows(sql).await?.pop())
     }
 
     /// What the lines make of a row.
@@ -241,53 +253,67 @@ impl Store {
         Ok(made)
     }
 
-    /// Whether the last line is the one that was written last. One that is stored meanwhile is looked at again.
+    /// Whether the last line is the one that was written last.
     async fn check_position(&self, node: &NodeName, checked: &mut Checked) -> Result<(), StoreError> {
         checked.compared(1);
-        if !self.position_is_last(node).await? && !self.position_is_last(node).await? {
+        if !self.position_is_last(node).await? {
             checked.differs("nodes", node.as_str(), "the last line is not the one that was stored last");
         }
         Ok(())
     }
 
     async fn position_is_last(&self, node: &NodeName) -> Result<bool, StoreError> {
-        let position = self.position(node).await?;
-        let mut sql = Sql::new("SELECT seq, line FROM events WHERE node = ");
-        sql.bind(node.as_str()).push(" ORDER BY seq DESC LIMIT 1");
+        // One statement sees one state, whatever is stored meanwhile.
+        let mut sql = Sql::new(
+            "SELECT n.seq AS stored, n.hash AS hash, e.seq AS seq, e.line AS line FROM nodes n \
+             LEFT JOIN events e ON e.node = n.node AND e.seq = (SELECT MAX(seq) FROM events WHERE node = n.node) \
+             WHERE n.node = ",
+        );
+        sql.bind(node.as_str());
         let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
-        let Some(row) = row else {
+        // A node that has lines has a row that says how many.
+        let Some(row) = row else { return Ok(false) };
+        let cells = Cells { row: &row, table: "nodes" };
+        let stored = cells.count("stored")?;
+        let (Some(seq), Some(line)) = (cells.maybe_count("seq")?, cells.maybe_text("line")?) else {
             // Where all lines are gone, they were pruned, or somebody removed them.
             let through = self.prunings().await?.into_iter().filter(|pruning| pruning.node == *node);
-            let pruned = through.map(|pruning| pruning.through).max();
-            return Ok(position.map(|(seq, _)| seq) == pruned);
+            return Ok(through.map(|pruning| pruning.through).max() == Some(stored));
         };
-        let cells = Cells { row: &row, table: "events" };
-        Ok(position == Some((cells.count("seq")?, LineHash::of(&cells.text("line")?))))
+        Ok((stored, cells.text("hash")?) == (seq, LineHash::of(&line).to_string()))
     }
 
-    /// Whether the head of a node is its last one. One that is stored meanwhile is looked at again.
+    /// Whether the head of a node is its last one. Judged only where it was the same before and after its line was read.
     async fn check_head(&self, node: &NodeName, checked: &mut Checked) -> Result<(), StoreError> {
         checked.compared(1);
-        if !self.head_as_its_line(node).await? && !self.head_as_its_line(node).await? {
-            checked.differs(HeadRow::NAME, node.as_str(), NOT_AS_LINES);
+        let mut held = self.held_head(node).await?;
+        for _ in 0..LOOKS_MAX {
+            if held == self.head_of_lines(node).await? {
+                return Ok(());
+            }
+            let now = self.held_head(node).await?;
+            if now == held {
+                break;
+            }
+            held = now;
         }
+        checked.differs(HeadRow::NAME, node.as_str(), NOT_AS_LINES);
         Ok(())
     }
 
-    async fn head_as_its_line(&self, node: &NodeName) -> Result<bool, StoreError> {
+    async fn held_head(&self, node: &NodeName) -> Result<Option<HeadRow>, StoreError> {
+        Ok(self.heads().await?.into_iter().find(|head| head.node == *node))
+    }
+
+    /// The last head among a node's lines.
+    async fn head_of_lines(&self, node: &NodeName) -> Result<Option<HeadRow>, StoreError> {
         let mut sql = Sql::new("SELECT seq, line FROM events WHERE event = 'head' AND node = ");
         sql.bind(node.as_str()).push(" ORDER BY seq DESC LIMIT 1");
         let row = answered(async { Ok(sql.query().fetch_optional(&self.pool).await?) }).await?;
-        let said = match &row {
-            None => None,
-            Some(row) => {
-                let cells = Cells { row, table: "events" };
-                let (seq, line) = (cells.count("seq")?, cells.text("line")?);
-                Said::read(&line).ok().and_then(|said| HeadRow::of(node, seq, &said))
-            }
-        };
-        let held = self.heads().await?.into_iter().find(|head| head.node == *node);
-        Ok(held == said)
+        let Some(row) = row else { return Ok(None) };
+        let cells = Cells { row: &row, table: "events" };
+        let (seq, line) = (cells.count("seq")?, cells.text("line")?);
+        Ok(Said::read(&line).ok().and_then(|said| HeadRow::of(node, seq, &said)))
     }
 }
 

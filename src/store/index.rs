@@ -159,10 +159,25 @@ impl Indexer {
                 "it has no line after number {after}, though there should be more"
             ))));
         }
-        self.position = self.store.append(&self.node, &read).await?;
+        self.position = match self.store.append(&self.node, &read).await {
+            Err(error @ StoreError::Gap { .. }) => return Err(self.taken_back(error)),
+            appended => appended?,
+        };
         self.stored.send_replace(Stored::UpTo(self.position));
         let far = self.position.saturating_sub(self.durable) >= Self::DURABLE_LINES;
         if far || self.durable_at.elapsed() >= Self::DURABLE_EVERY { self.settle().await } else { Ok(()) }
+    }
+
+    /// The store has less than it had: a server that took another's place without its last transactions, or a backup. What
+    /// the journal still has is put in again at the next attempt; the error is told all the same, because lines were lost.
+    fn taken_back(&mut self, error: StoreError) -> StoreError {
+        if let StoreError::Gap { stored, .. } = error
+            && stored < self.position
+        {
+            self.position = stored;
+            self.durable = self.durable.min(stored);
+        }
+        error
     }
 
     /// What there is to do while nothing new is in the journal.

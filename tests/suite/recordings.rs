@@ -337,4 +337,10 @@ fn recordings_are_moved_to_a_bucket_encrypted_and_locked_once_it_takes_them() {
     let in_parts = object(&left.to_string());
     assert_eq!((&in_parts["sha256"], &in_parts["sse"]), (&json!(sha256(&large)), &json!("AES256")));
     assert_eq!(recording["sha256"], sha256(&bytes));
+    // What is in the bucket is verified there, and what somebody took out of it is missed.
+    lab.ask(&["audit", "verify"]).ended_with(0);
+    let id = recording["id"].as_str().expect("an id");
+    s3(&lab, &format!("s3.delete_object(Bucket='lab-recordings', Key='some/where/{id}.cast.zst')"));
+    let answer = lab.ask(&["audit", "verify"]).ended_with(1);
+    assert!(answer.out().contains(&format!("the recording {id}: its file is missing")), "{answer:?}");
 }

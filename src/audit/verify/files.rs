@@ -25,8 +25,14 @@ fn feed(verifier: &mut Verifier, path: &Path) -> io::Result<()> {
     loop {
         // Recordings are compared where the store is at hand.
         match lines.next()? {
-            Next::Line(line) => drop(verifier.line(&String::from_utf8_lossy(line))),
-            Next::Torn(line) => drop(verifier.last(&String::from_utf8_lossy(line))),
+            Next::Line(line) => match std::str::from_utf8(line) {
+                Ok(text) => drop(verifier.line(text)),
+                Err(_) => verifier.no_text(&String::from_utf8_lossy(line)),
+            },
+            Next::Torn(line) => match std::str::from_utf8(line) {
+                Ok(text) => drop(verifier.last(text)),
+                Err(_) => verifier.no_text(&String::from_utf8_lossy(line)),
+            },
             Next::TooLong => verifier.too_long(),
             Next::End => return Ok(()),
         }

@@ -209,9 +209,15 @@ impl Verifier {
 
     /// Takes a line that is too long for one of ours.
     pub fn too_long(&mut self) {
+        self.no_text("");
+    }
+
+    /// Takes a line that is not UTF-8 and so none of ours, in whatever form it can be shown. As text it could have the
+    /// very hash of the line that it stands for.
+    pub fn no_text(&mut self, shown: &str) {
         self.at.position = self.at.position.saturating_add(1);
         self.at.line = self.at.line.saturating_add(1);
-        self.unreadable.add("", self.at);
+        self.unreadable.add(shown, self.at);
     }
 
     /// Takes what somebody else found.

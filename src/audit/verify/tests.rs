@@ -545,6 +545,32 @@ fn a_file_that_ends_within_a_record_is_told_and_one_without_a_last_line_feed_is_
     );
 }
 
+/// What shows as U+FFFD may be that very character in the line, and was another byte in the file.
+#[test]
+fn bytes_that_only_look_like_the_line_are_not_the_line() {
+    let mut world = two();
+    let event =
+        Event::ReloadRefused { what: Reloadable::Users, problems: 1, detail: "a\u{fffd}b".to_owned().into() };
+    let site = &world.sites[0];
+    world.runtime.block_on(site.log.record(Entry::of_daemon(event))).expect("recorded");
+    world.lines.push(site.collected.texts().pop().expect("a line"));
+    world.record(0, 1);
+    world.sign(0);
+    let changed = of(&world.lines[world.lines.len() - 3]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trail.jsonl");
+    let check = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("written");
+        verify_files(std::slice::from_ref(&file), world.demands()).expect("readable")
+    };
+    let text = format!("{}\n", world.lines.join("\n"));
+    assert!(check(text.as_bytes()).passed());
+    let at = text.find('\u{fffd}').expect("it is written as it is");
+    let bytes = [&text.as_bytes()[..at], b"\xff", &text.as_bytes()[at + '\u{fffd}'.len_utf8()..]].concat();
+    let report = check(&bytes);
+    assert_eq!((named(first(&report)), first(&report).what), (changed, Break::Changed), "{report}");
+}
+
 #[test]
 fn what_a_report_says_cannot_steer_a_terminal() {
     let line = "{\"v\":1,\"node\":\"a\",\"seq\":7,\"prev\":\"PREV\",\"time\":\"\\u001b[2J\\n\",\"event\":\"\\u202e\"}"
@@ -657,6 +683,66 @@ fn a_store_is_checked_row_by_row() {
     assert_eq!(first(&report).what, Break::Derived);
     let no_proof = Table { prunings: vec!["{}".to_owned()], ..table(&world) };
     assert_eq!(first(&check(&world, &no_proof)).what, Break::BadPruneRecord);
+}
+
+/// A store that is pruned between the first question and the next ones.
+struct PrunedMeanwhile(Table, Mutex<bool>);
+
+impl Trail for PrunedMeanwhile {
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeName>, String>> {
+        self.0.nodes()
+    }
+
+    fn lines<'a>(
+        &'a self,
+        node: &'a NodeName,
+        after: u64,
+    ) -> BoxFuture<'a, Result<Vec<JournalLine>, String>> {
+        self.0.lines(node, after)
+    }
+
+    fn accounts<'a>(&'a self, node: &'a NodeName) -> BoxFuture<'a, Result<Vec<Account>, String>> {
+        self.0.accounts(node)
+    }
+
+    fn prunings(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
+        let first = std::mem::replace(&mut *self.1.lock().expect("not poisoned"), false);
+        if first { Box::pin(async { Ok(Vec::new()) }) } else { self.0.prunings() }
+    }
+
+    fn recording<'a>(&'a self, claim: &'a RecordingClaim) -> BoxFuture<'a, RecordingState> {
+        self.0.recording(claim)
+    }
+
+    fn derived(&self) -> BoxFuture<'_, Result<Vec<String>, String>> {
+        self.0.derived()
+    }
+}
+
+#[test]
+fn what_is_pruned_while_it_is_checked_is_not_called_removed() {
+    let world = two();
+    let oldest = &world.lines[places(&world.lines, "node-0")[0]];
+    let gone = of(oldest).1;
+    let tip = Tip { seq: gone, hash: LineHash::of(oldest) };
+    let at = "2026-01-02T03:04:05Z".parse().expect("a time");
+    let pruned = |prunings: Vec<String>| {
+        let mut cut = Table { prunings, ..table(&world) };
+        cut.rows.retain(|(node, line)| (node, line.seq) != (&name(0), gone));
+        PrunedMeanwhile(cut, Mutex::new(true))
+    };
+    let statement = PruneRecord::sign(&world.sites[0].key, &name(0), tip, at).to_line();
+    let report = |trail: &PrunedMeanwhile| {
+        world.runtime.block_on(verify_trail(trail, world.demands())).expect("it answers")
+    };
+    let answer = report(&pruned(vec![statement.expect("JSON")]));
+    assert!(answer.passed(), "{answer}");
+    let answer = report(&pruned(Vec::new()));
+    assert_eq!(
+        (named(first(&answer)), first(&answer).what),
+        (("node-0".to_owned(), 1), Break::Removed),
+        "{answer}"
+    );
 }
 
 #[test]

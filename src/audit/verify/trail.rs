@@ -29,16 +29,34 @@ pub type Account = (&'static str, NodeHead);
 /// How often lines that came meanwhile are asked for, where heads name them.
 const ROUNDS_MAX: usize = 5;
 
-/// Checks a store.
+/// How often a store is checked anew because records were pruned meanwhile.
+const TURNS_MAX: usize = 3;
+
+/// Checks a store. Where records are pruned meanwhile and something is missing, it is checked again.
 ///
 /// # Errors
 /// What the store says where it does not answer.
 pub async fn verify_trail(trail: &dyn Trail, demands: Demands) -> Result<Report, String> {
-    let mut check =
-        Check { trail, verifier: Verifier::new(Demands { whole: true, ..demands }), unknown: Vec::new() };
-    for json in trail.prunings().await? {
-        check.pruning(&json);
+    let mut turn = 1;
+    loop {
+        let prunings = trail.prunings().await?;
+        let mut report = check(trail, demands.clone(), &prunings).await?;
+        if report.passed() || trail.prunings().await? == prunings {
+            return Ok(report);
+        }
+        if turn >= TURNS_MAX {
+            let note = "Records were pruned while they were checked, and what is missing may be those: check again when `drawbridge prune` has ended.";
+            report.notes.push(note.to_owned());
+            return Ok(report);
+        }
+        turn = turn.saturating_add(1);
     }
+}
+
+async fn check(trail: &dyn Trail, demands: Demands, prunings: &[String]) -> Result<Report, String> {
+    let verifier = Verifier::new(Demands { whole: true, ..demands });
+    let mut check = Check { trail, verifier, unknown: Vec::new(), unknown_more: 0 };
+    prunings.iter().for_each(|json| check.pruning(json));
     let nodes = trail.nodes().await?;
     // Before any line is read, so that a daemon that runs cannot have written what is behind.
     for node in &nodes {
@@ -74,6 +92,9 @@ pub async fn verify_trail(trail: &dyn Trail, demands: Demands) -> Result<Report,
     }
     let mut report = check.verifier.finish();
     report.notes.extend(check.unknown);
+    if check.unknown_more > 0 {
+        report.notes.push(format!("{} recordings more were not checked.", check.unknown_more));
+    }
     Ok(report)
 }
 
@@ -82,6 +103,8 @@ struct Check<'a> {
     verifier: Verifier,
     /// What could not be looked at.
     unknown: Vec<String>,
+    /// How many more.
+    unknown_more: u64,
 }
 
 /// The most recordings that could not be looked at that are told of one by one.
@@ -133,7 +156,7 @@ impl Check<'_> {
                 let (id, why) = (super::shown(&claim.id), super::shown(&why));
                 self.unknown.push(format!("The recording {id} was not checked: {why}."));
             }
-            RecordingState::Unknown(_) => {}
+            RecordingState::Unknown(_) => self.unknown_more = self.unknown_more.saturating_add(1),
         }
     }
 }

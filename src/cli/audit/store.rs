@@ -1,7 +1,7 @@
 //! The store as verification sees it, with the recordings that it lists.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::config::{Config, StoreConfig};
 use crate::domain::{NodeName, RecordingId};
 use crate::record::Spool;
-use crate::record::vault::{Vault, VaultError};
+use crate::record::vault::Vault;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::BoxFuture;
 
@@ -75,12 +75,10 @@ impl StoredTrail {
         let elsewhere = claim.node != self.node.as_str() && state != Some(store::RecordingState::Stored);
         match opened {
             Ok(file) => compare(file, claim.clone()).await,
-            Err(VaultError::File { source, .. }) if source.kind() == ErrorKind::NotFound && elsewhere => {
+            Err(error) if error.is_absence() && elsewhere => {
                 RecordingState::Unknown(format!("it is on the disk of the node {}", claim.node))
             }
-            Err(VaultError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                RecordingState::Broken("its file is missing".to_owned())
-            }
+            Err(error) if error.is_absence() => RecordingState::Broken("its file is missing".to_owned()),
             Err(error) => RecordingState::Unknown(error.to_string()),
         }
     }

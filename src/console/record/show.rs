@@ -108,7 +108,7 @@ async fn story(stage: &Stage, desk: &RecordDesk, row: &SessionRow) -> Result<Ver
         pen.write("\nRecordings:\n").await?;
     }
     for recording in &recordings {
-        pen.write(&told(recording)).await?;
+        pen.write(&told(recording, row.ended.is_some())).await?;
     }
     pen.write(&story.end()).await?;
     if row.ended.is_none() {
@@ -122,9 +122,10 @@ fn tell(story: &mut Story, event: &EventRow) -> String {
     Line::read(&event.line).map(|line| story.tell(&line)).unwrap_or_default()
 }
 
-fn told(recording: &RecordingRow) -> String {
+fn told(recording: &RecordingRow, over: bool) -> String {
     let channel = recording.channel.map(|channel| format!("channel {channel}, ")).unwrap_or_default();
-    let format = recording.format.as_deref().map_or_else(|| "not ended yet".to_owned(), shown);
+    let without = if over { "its end is not on record" } else { "not ended yet" };
+    let format = recording.format.as_deref().map_or_else(|| without.to_owned(), shown);
     let size = recording.compressed_bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
     let hash =
         recording.sha256.as_deref().map(|hash| format!(", SHA-256 {}", shown(hash))).unwrap_or_default();

@@ -15,10 +15,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::io::AsyncReadExt as _;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::spool::Spool;
 use crate::domain::RecordingId;
@@ -33,6 +36,10 @@ pub use upload::run;
 const PART: u64 = 16 * 1024 * 1024;
 /// A recording of more than this many parts is uploaded in larger ones.
 const PARTS: u64 = 5_000;
+/// How long one recording may take.
+const ATTEMPT: Duration = Duration::from_secs(30 * 60);
+/// How long a bucket may take to forget what was half uploaded.
+const CALL_OFF: Duration = Duration::from_secs(2);
 
 /// Where recordings are kept.
 #[derive(Debug, Clone)]
@@ -58,6 +65,12 @@ pub enum VaultError {
     /// The bucket refused, or could not be reached.
     #[error("the bucket did not take or give it: {0}")]
     Store(#[from] object_store::Error),
+    /// It was given up after a long time.
+    #[error("it took longer than {} minutes", ATTEMPT.as_secs() / 60)]
+    TooSlow,
+    /// The daemon ends.
+    #[error("drawbridge is stopping")]
+    Stopping,
     /// A file of this machine could not be used.
     #[error("{path}: {source}")]
     File {
@@ -69,6 +82,16 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// Whether there is no such recording where it was looked for.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Store(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Settings(_) | Self::TooSlow | Self::Stopping => false,
+        }
+    }
+
     fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::File { path: path.to_owned(), source }
     }
@@ -101,20 +124,40 @@ impl Vault {
         }))
     }
 
+    /// A bucket in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Self(Kept::Bucket { store, bucket: "b".to_owned(), prefix: "recordings".to_owned() })
+    }
+
+    /// Moves a whole recording here, as [`run`] does.
+    #[cfg(test)]
+    pub(crate) async fn take_from(&self, spool: &Spool, id: RecordingId) {
+        self.put(spool, id, &CancellationToken::new()).await.expect("memory takes it");
+        std::fs::remove_file(spool.path(id)).expect("it is there");
+    }
+
     /// Whether recordings stay where they were written.
     #[must_use]
     pub fn is_the_spool(&self) -> bool {
         matches!(self.0, Kept::Spool)
     }
 
-    /// Puts a whole recording into the vault, and says where. It stays in the spool.
-    async fn put(&self, spool: &Spool, id: RecordingId) -> Result<String, VaultError> {
+    /// Puts a whole recording into the vault, and says where. It stays in the spool. What is half uploaded is called
+    /// off where it takes too long, or `give_up` comes.
+    async fn put(
+        &self,
+        spool: &Spool,
+        id: RecordingId,
+        give_up: &CancellationToken,
+    ) -> Result<String, VaultError> {
         let from = spool.path(id);
         match &self.0 {
             Kept::Spool => Ok(from.display().to_string()),
             Kept::Bucket { store, bucket, prefix } => {
                 let key = key(prefix, id);
-                upload_file(store.as_ref(), &from, &key).await?;
+                upload_file(store.as_ref(), &from, &key, give_up).await?;
                 Ok(format!("s3://{bucket}/{key}"))
             }
         }
@@ -153,17 +196,21 @@ fn key(prefix: &str, id: RecordingId) -> Key {
 }
 
 /// Uploads a file; a large one in parts, of which one is in memory at a time.
-async fn upload_file(store: &dyn ObjectStore, from: &Path, key: &Key) -> Result<(), VaultError> {
+async fn upload_file(
+    store: &dyn ObjectStore,
+    from: &Path,
+    key: &Key,
+    give_up: &CancellationToken,
+) -> Result<(), VaultError> {
     let mut file = tokio::fs::File::open(from).await.map_err(VaultError::file(from))?;
     let length = file.metadata().await.map_err(VaultError::file(from))?.len();
     let part = PART.max(length / PARTS);
     if length <= part {
         let payload = read_part(&mut file, part).await.map_err(VaultError::file(from))?;
-        store.put(key, payload).await?;
-        return Ok(());
+        return unless(give_up, async { Ok(store.put(key, payload).await.map(drop)?) }).await;
     }
-    let mut upload = store.put_multipart(key).await?;
-    let uploaded = async {
+    let mut upload = unless(give_up, async { Ok(store.put_multipart(key).await?) }).await?;
+    let parts = async {
         loop {
             let payload = read_part(&mut file, part).await.map_err(VaultError::file(from))?;
             if payload.content_length() == 0 {
@@ -173,13 +220,26 @@ async fn upload_file(store: &dyn ObjectStore, from: &Path, key: &Key) -> Result<
         }
         upload.complete().await?;
         Ok(())
-    }
-    .await;
+    };
+    let uploaded = unless(give_up, parts).await;
     if uploaded.is_err() {
         // What is left of it costs money; where even this fails, the bucket's own rules clean up.
-        let _gone = upload.abort().await;
+        let _gone = timeout(CALL_OFF, upload.abort()).await;
     }
     uploaded
+}
+
+/// Waits for an answer of the bucket, unless it takes too long or is given up.
+async fn unless<T>(
+    give_up: &CancellationToken,
+    answer: impl Future<Output = Result<T, VaultError>>,
+) -> Result<T, VaultError> {
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = give_up.cancelled() => Err(VaultError::Stopping),
+        () = sleep(ATTEMPT) => Err(VaultError::TooSlow),
+    }
 }
 
 async fn read_part(file: &mut tokio::fs::File, length: u64) -> io::Result<PutPayload> {

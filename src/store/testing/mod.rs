@@ -155,6 +155,15 @@ impl Scribe {
         self.line("session-ended", Some(connection), Some(session), fields)
     }
 
+    /// A head that vouches for everything before it; its signature is none.
+    pub(super) fn head(&mut self) -> &mut Self {
+        let fields = format!(
+            r#","through":{},"hash":"{}","key":"SHA256:x","signature":"x","others":[]"#,
+            self.seq, self.prev
+        );
+        self.line("head", None, None, &fields)
+    }
+
     /// A whole visit of one session.
     pub(super) fn visit(
         &mut self,

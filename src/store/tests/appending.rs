@@ -53,6 +53,32 @@ on_both! {
         whole(&store, &scribe).await;
     }
 
+    async fn a_record_that_grows_while_it_is_compared_is_not_called_changed(lab) {
+        let store = lab.open().await;
+        let mut scribe = Scribe::new("a");
+        for number in 0..40 {
+            scribe.visit(number, "alice", "web-1", "uptime");
+            scribe.head();
+        }
+        let writing = {
+            let (store, scribe) = (store.clone(), scribe.clone());
+            tokio::spawn(async move {
+                for line in scribe.lines {
+                    store.append(&scribe.node, &[line]).await.expect("appended");
+                }
+            })
+        };
+        let mut rounds = 0;
+        while !writing.is_finished() {
+            let checked = store.check_derived().await.expect("an answer");
+            assert_eq!(checked.mismatches, [], "in round {rounds}");
+            rounds += 1;
+        }
+        writing.await.expect("no panic");
+        assert!(rounds > 1, "it was compared while it grew");
+        whole(&store, &scribe).await;
+    }
+
     async fn a_gap_is_refused_and_nothing_of_the_batch_stays(lab) {
         let store = lab.open().await;
         let mut scribe = Scribe::new("a");

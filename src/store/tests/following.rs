@@ -126,6 +126,41 @@ on_both! {
         following.end().await;
     }
 
+    async fn a_database_that_lost_its_last_transactions_gets_them_again_and_it_is_told(lab) {
+        let store = lab.open().await;
+        let mut scribe = Scribe::new("a");
+        scribe.visit(1, "alice", "web-1", "uptime");
+        // The state of a server that followed at a distance, and is to take the first one's place.
+        let behind = (scribe.lines.len(), scribe.lines.last().expect("a line").clone());
+        let mut following = Following::start(&store, &scribe).await.expect("it starts");
+        following.caught_up(&scribe).await;
+        scribe.visit(2, "bob", "web-1", "uptime");
+        following.caught_up(&scribe).await;
+        for sql in [
+            "DELETE FROM events WHERE seq > 8",
+            "DELETE FROM sessions WHERE user_name = 'bob'",
+            "DELETE FROM connections WHERE user_name = 'bob'",
+            "DELETE FROM decisions WHERE seq > 8",
+        ] {
+            store.tamper(sql).await;
+        }
+        assert_eq!(behind.0, 8);
+        let mut back = crate::store::sql::Sql::new("UPDATE nodes SET seq = 8, hash = ");
+        back.bind(crate::store::LineHash::of(&behind.1.text).to_string());
+        store.run(back).await.expect("set back");
+        scribe.visit(3, "carol", "web-1", "uptime");
+        following.caught_up(&scribe).await;
+        let news = Arc::clone(&following.news);
+        following.end().await;
+        let news = news.lock().expect("not poisoned").clone();
+        assert!(
+            matches!(news.as_slice(), [News::Unavailable { detail }, News::Recovered { lines: 16, .. }] if detail.contains("up to 8")),
+            "{news:?}"
+        );
+        assert_eq!(store.lines(&scribe.node, 0, ALL).await.expect("an answer"), scribe.lines);
+        assert_eq!(store.check_derived().await.expect("an answer").mismatches, []);
+    }
+
     async fn a_database_that_refuses_for_a_while_is_told_once_and_catches_up(lab) {
         let store = lab.open().await;
         let mut scribe = Scribe::new("a");
