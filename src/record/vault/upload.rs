@@ -180,9 +180,9 @@ mod tests {
 
     use super::super::{Kept, key};
     use super::*;
-    use crate::tasks::BoxFuture;
     use crate::domain::RecordMode;
     use crate::record::Settings;
+    use crate::tasks::BoxFuture;
 
     #[derive(Debug, Default)]
     struct Listed(Mutex<Vec<RecordingId>>);
