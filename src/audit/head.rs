@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -111,8 +111,9 @@ pub struct Heads {
     log: Log,
     key: Arc<AuditKey>,
     board: Arc<dyn HeadBoard>,
-    /// The last line that was signed for.
-    through: AtomicU64,
+    /// The last line that was signed for. Held while a head is made: of two at a time the one for fewer lines could come
+    /// on record last, and a head says of itself that it is the later one.
+    through: Mutex<u64>,
 }
 
 impl Heads {
@@ -124,7 +125,7 @@ impl Heads {
     /// Signs for the log with the key; other nodes' heads come from the board.
     #[must_use]
     pub fn new(log: Log, key: Arc<AuditKey>, board: Arc<dyn HeadBoard>) -> Self {
-        Self { log, key, board, through: AtomicU64::new(0) }
+        Self { log, key, board, through: Mutex::new(0) }
     }
 
     /// Signs at each interval while there are new lines, until it is told to stop; whoever stops it calls
@@ -150,15 +151,15 @@ impl Heads {
     /// # Errors
     /// When it cannot be put on record.
     pub async fn sign(&self) -> Result<(), AuditError> {
+        let mut through = self.through.lock().await;
         let tip = self.log.tip();
-        let before = self.through.load(Ordering::Acquire);
-        if tip.seq <= before.saturating_add(u64::from(before > 0)) {
+        if tip.seq <= through.saturating_add(u64::from(*through > 0)) {
             return Ok(());
         }
         let head = self.head(tip).await;
         let hash = head.hash.clone();
         self.log.record(Entry::of_daemon(Event::Head { head })).await?;
-        self.through.store(tip.seq, Ordering::Release);
+        *through = tip.seq;
         tracing::info!(
             node = %self.log.node(), through = tip.seq, %hash, key = %self.key.fingerprint(),
             "the audit trail's head is signed"

@@ -1,11 +1,13 @@
 //! Trails of several nodes, made by the log itself, and everything that can be done to them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::audit::{AuditKey, Collected, Entry, Event, HeadBoard, Heads, JournalLine, Log, Reloadable, Tip};
@@ -786,4 +788,52 @@ fn recordings_are_asked_for_and_a_broken_one_is_named() {
     assert!(found.to_string().contains("the recording r-7: its file is missing."), "{found}");
     let report = with(RecordingState::Unknown("the bucket does not answer".to_owned()));
     assert!(report.passed() && report.notes[0].contains("r-7 was not checked: the bucket"), "{report}");
+}
+
+/// A board that lets its first reader wait.
+#[derive(Default)]
+struct SlowAtFirst {
+    asked: AtomicBool,
+    answered: Notify,
+}
+
+impl HeadBoard for SlowAtFirst {
+    fn others(&self) -> BoxFuture<'_, Vec<NodeHead>> {
+        Box::pin(async {
+            if !self.asked.swap(true, Ordering::Relaxed) {
+                self.answered.notified().await;
+            }
+            Vec::new()
+        })
+    }
+}
+
+#[tokio::test]
+async fn heads_that_were_signed_at_the_same_time_looked_like_tampering() {
+    let (log, collected) = Log::in_memory_of(name(0), HandSetClock::at("2026-01-02T03:04:05.678Z"));
+    let (key, board) = (Arc::new(AuditKey::for_test()), Arc::new(SlowAtFirst::default()));
+    let heads = Heads::new(log.clone(), Arc::clone(&key), Arc::clone(&board) as Arc<dyn HeadBoard>);
+    let line = || {
+        Entry::of_daemon(Event::ReloadRefused { what: Reloadable::Users, problems: 1, detail: "x".into() })
+    };
+    log.record(line()).await.expect("recorded");
+    let stopping = async {
+        log.record(line()).await.expect("recorded");
+        heads.sign().await.expect("signed");
+    };
+    let board_answers = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        board.answered.notify_one();
+    };
+    let (first, (), ()) = tokio::join!(heads.sign(), stopping, board_answers);
+    first.expect("signed");
+    let demands = Demands {
+        keys: AuditKeys::parse(&key.public_line()).expect("keys"),
+        whole: true,
+        ..Demands::default()
+    };
+    let report = verify(demands, &collected.texts());
+    assert!(report.passed(), "{report:#?}");
 }
