@@ -20,9 +20,6 @@ pub enum FileResult {
 }
 
 impl FileResult {
-    /// A failure of which nothing more is known.
-    pub const FAILURE: Self = Self::Failed("failure");
-
     /// The word that events carry.
     #[must_use]
     pub const fn label(self) -> &'static str {
