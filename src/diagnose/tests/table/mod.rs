@@ -1,6 +1,9 @@
 //! Broken networks and machines, each with the first cause that is to be named, and words that must be in what is said.
 //!
 //! A world is sound but for what its row breaks; the rows are grouped by what that is.
+//!
+//! What is not here: what AWS does not show but may matter (`doubts`), facts that cannot all be true (`contradictions`), and
+//! networks made by chance (`random`).
 
 mod combined;
 mod gaps;
