@@ -208,8 +208,8 @@ async fn carry(services: Arc<Services>, accepted: Accepted) {
     match ours {
         Ok(stream) => {
             let place = Arc::new(place);
-            let taken = Arc::clone(&place);
-            session::serve(services, peer, stream, move || taken.logged_in()).await;
+            let (taken, displaced) = (Arc::clone(&place), place.displaced());
+            session::serve(services, peer, stream, displaced, move || taken.logged_in()).await;
             drop(place);
         }
         Err(error) => tracing::debug!(%error, "a client left before it was served"),

@@ -1,13 +1,14 @@
 //! The accept loop: who may take a place, and that the loop lives on.
 //!
-//! What always holds here: connections are bounded in all, per client address, and while they have not
-//! logged in; an error of `accept` (EMFILE above all) never ends the loop; a connection that is turned away
-//! is on record, and is told why where that costs little.
+//! What always holds here: every connection has a place ([`Places`] bounds them); an error of `accept` (EMFILE
+//! above all) never ends the loop; a connection that is turned away is on record, and is told why where that costs
+//! little.
 
-use std::collections::HashMap;
+mod places;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,14 +21,14 @@ use crate::audit::{EarlyRefusal, Entry, Event};
 use crate::session::{Peer, Services};
 use crate::ssh;
 
+pub use places::{Limits, Place, Places};
+
 /// How long to wait after `accept` failed: the error (no more file descriptors) passes when others leave.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Connections at a time that are told why they are turned away; further ones are just closed.
 const GOODBYES_MAX: usize = 32;
 /// How long each of them may take to read it and leave.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// IPv6 clients are counted by network: whoever has one address has 2^64 of them.
-const IPV6_PREFIX: u8 = 64;
 
 /// Connections that the system completes while none is accepted; as the standard library has it.
 const BACKLOG: i32 = 1024;
@@ -69,105 +70,6 @@ pub fn remedy(error: &io::Error, address: &SocketAddr) -> String {
         "check `server.listen`"
     };
     helps.to_owned()
-}
-
-/// How many connections there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// In all.
-    pub connections_max: usize,
-    /// From one client address.
-    pub per_address_max: usize,
-    /// That have not logged in.
-    pub unauthenticated_max: usize,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    unauthenticated: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// The places there are. Shared by all listeners.
-#[derive(Debug)]
-pub struct Places {
-    limits: Limits,
-    counts: Mutex<Counts>,
-}
-
-impl Places {
-    /// All places are free.
-    #[must_use]
-    pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, counts: Mutex::default() })
-    }
-
-    /// Takes a place for a client that has yet to log in.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, EarlyRefusal> {
-        let key = network(client);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= self.limits.connections_max {
-            return Err(EarlyRefusal::TooManyConnections);
-        }
-        if counts.by_address.get(&key).is_some_and(|count| *count >= self.limits.per_address_max) {
-            return Err(EarlyRefusal::TooManyFromAddress);
-        }
-        if counts.unauthenticated >= self.limits.unauthenticated_max {
-            return Err(EarlyRefusal::TooManyUnauthenticated);
-        }
-        counts.all += 1;
-        counts.unauthenticated += 1;
-        *counts.by_address.entry(key).or_default() += 1;
-        Ok(Place { places: Arc::clone(self), key, stranger: Mutex::new(true) })
-    }
-}
-
-/// A place that is taken until it is dropped.
-#[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
-    key: IpAddr,
-    stranger: Mutex<bool>,
-}
-
-impl Place {
-    /// Its client has logged in.
-    pub fn logged_in(&self) {
-        let was_stranger =
-            std::mem::replace(&mut *self.stranger.lock().unwrap_or_else(PoisonError::into_inner), false);
-        if was_stranger {
-            let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            counts.unauthenticated = counts.unauthenticated.saturating_sub(1);
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.logged_in();
-        let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all = counts.all.saturating_sub(1);
-        if let Some(count) = counts.by_address.get_mut(&self.key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.by_address.remove(&self.key);
-            }
-        }
-    }
-}
-
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => match ipnet::Ipv6Net::new(address, IPV6_PREFIX) {
-            Ok(network) => IpAddr::V6(network.network()),
-            Err(_) => IpAddr::V6(address),
-        },
-    }
 }
 
 /// An accepted connection with its place.
@@ -265,11 +167,9 @@ async fn turn_away(services: &Services, peer: Peer, reason: EarlyRefusal) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::IpAddr;
 
-    fn places() -> Arc<Places> {
-        Places::new(Limits { connections_max: 4, per_address_max: 2, unauthenticated_max: 3 })
-    }
+    use super::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("address")
@@ -305,36 +205,5 @@ mod tests {
         let elsewhere = "192.0.2.1:0".parse().expect("an address");
         let error = bind(elsewhere, &[]).expect_err("a documentation address");
         assert!(remedy(&error, &elsewhere).contains("does not have that address"), "{error}");
-    }
-
-    #[test]
-    fn places_are_bounded_in_all_per_address_and_before_login() {
-        let places = places();
-        let a = places.take(ip("10.0.0.1")).expect("free");
-        let _b = places.take(ip("10.0.0.1")).expect("free");
-        assert_eq!(places.take(ip("10.0.0.1")).expect_err("full"), EarlyRefusal::TooManyFromAddress);
-        let _c = places.take(ip("10.0.0.2")).expect("free");
-        assert_eq!(places.take(ip("10.0.0.3")).expect_err("full"), EarlyRefusal::TooManyUnauthenticated);
-        a.logged_in();
-        a.logged_in();
-        let _d = places.take(ip("10.0.0.3")).expect("free");
-        assert_eq!(places.take(ip("10.0.0.4")).expect_err("full"), EarlyRefusal::TooManyConnections);
-    }
-
-    #[test]
-    fn a_place_is_free_again_when_its_client_leaves() {
-        let places = places();
-        for _ in 0..100 {
-            let place = places.take(ip("10.0.0.1")).expect("free");
-            place.logged_in();
-        }
-        let counts = places.counts.lock().expect("lock");
-        assert_eq!((counts.all, counts.unauthenticated, counts.by_address.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_client() {
-        assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff")));
-        assert_eq!(network(ip("::ffff:10.0.0.1")), ip("10.0.0.1"));
     }
 }

@@ -4,6 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::entrance::{self, Guest, NotLetIn};
 use super::house::House;
 use super::jump::ASKS_NOTHING;
@@ -20,11 +22,13 @@ use crate::ssh::{
 /// How long sessions may take to say goodbye, at shutdown and when access is withdrawn, before their connection is ended.
 pub(super) const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Serves one client until it is over. `logged_in` is called once, when it has authenticated.
+/// Serves one client until it is over. `logged_in` is called once, when it has authenticated; until then it makes way for
+/// others when it is `displaced`.
 pub async fn serve<S: Stream>(
     services: Arc<Services>,
     peer: Peer,
     stream: S,
+    displaced: CancellationToken,
     logged_in: impl FnOnce() + Send + 'static,
 ) {
     let id = ConnectionId::fresh();
@@ -43,7 +47,7 @@ pub async fn serve<S: Stream>(
     let visit = tokio::spawn(async move {
         let shutdown = at_home.tasks.token().clone();
         let entered = tokio::select! {
-            entered = enter(&at_home, &told, peer, stream) => entered,
+            entered = enter(&at_home, &told, peer, stream, &displaced) => entered,
             () = shutdown.cancelled() => Err((Ending::ShuttingDown, String::new())),
         };
         let (guest, connection) = match entered {
@@ -75,27 +79,32 @@ async fn enter<S: Stream>(
     story: &Story,
     peer: Peer,
     stream: S,
+    displaced: &CancellationToken,
 ) -> Result<(Guest, Connection), Over> {
     let settings = &services.settings;
     let too_slow = |phase: &str| (Ending::ClientLeft, format!("no {phase} within the time allowed"));
     let config = outer_config(services);
     let accepting = ssh::accept(stream, &config);
-    let client = tokio::time::timeout(settings.handshake_timeout, accepting)
-        .await
-        .map_err(|_| too_slow("key exchange"))?
-        .map_err(|closed| over(&closed))?;
+    let client = tokio::select! {
+        biased;
+        accepted = tokio::time::timeout(settings.handshake_timeout, accepting) => {
+            accepted.map_err(|_| too_slow("key exchange"))?.map_err(|closed| over(&closed))?
+        }
+        () = displaced.cancelled() => return Err(made_way()),
+    };
     let identified = Event::ClientIdentified {
         client_version: Text::from(client.client_ident()),
         algorithms: algorithms(client.negotiated().as_ref()),
     };
     story.tell(identified).await.map_err(|_| unrecorded())?;
-    let authenticating = entrance::authenticate(services, story, peer, client);
+    let authenticating = entrance::authenticate(services, story, peer, client, displaced);
     match tokio::time::timeout(settings.login_grace, authenticating).await {
         Ok(Ok(entered)) => Ok(entered),
         Ok(Err(NotLetIn::Closed(closed))) => Err(over(&closed)),
         Ok(Err(NotLetIn::TooManyAttempts)) => {
             Err((Ending::Refused, "too many attempts to log in".to_owned()))
         }
+        Ok(Err(NotLetIn::MadeWay)) => Err(made_way()),
         Ok(Err(NotLetIn::Unrecorded)) => Err(unrecorded()),
         Err(_) => Err(too_slow("login")),
     }
@@ -103,6 +112,10 @@ async fn enter<S: Stream>(
 
 fn unrecorded() -> Over {
     (Ending::AuditUnavailable, String::new())
+}
+
+fn made_way() -> Over {
+    (Ending::Refused, "too many were logging in, most of them from this address".to_owned())
 }
 
 fn over(closed: &Closed) -> Over {

@@ -61,6 +61,8 @@ pub(super) async fn withdrawn(story: &Story, requested: &str) -> String {
 pub(super) enum NotLetIn {
     Closed(Closed),
     TooManyAttempts,
+    /// Somebody from elsewhere has their place.
+    MadeWay,
     Unrecorded,
 }
 
@@ -76,16 +78,24 @@ impl From<Unrecorded> for NotLetIn {
     }
 }
 
-/// Authenticates the client. Bound it with the login grace time.
+/// Authenticates the client, who makes way when told to. Bound it with the login grace time.
 pub(super) async fn authenticate(
     services: &Services,
     story: &Story,
     peer: Peer,
     client: Unauthenticated,
+    displaced: &CancellationToken,
 ) -> Result<(Guest, Connection), NotLetIn> {
     let (mut failures, mut requests) = (0, 0);
     loop {
-        let request = client.next().await?;
+        let request = tokio::select! {
+            biased;
+            request = client.next() => request?,
+            () = displaced.cancelled() => {
+                client.disconnect(sentences::MADE_WAY);
+                return Err(NotLetIn::MadeWay);
+            }
+        };
         let answer_at = Instant::now() + REFUSAL_AFTER;
         requests += 1;
         if requests > REQUESTS_MAX {

@@ -37,6 +37,7 @@ pub(super) const OUT_OF_ORDER: &str =
 pub(super) const WITHDRAWN: &str = "your access to drawbridge has been withdrawn since you logged in; ask whoever manages it if this is a mistake.";
 pub(super) const NO_LOGIN: &str = "policy names no login for you there; put one in front, as in `ssh -J bastion \
      ec2-user@TARGET`, or ask whoever manages your access.";
+pub(super) const MADE_WAY: &str = "too many people are logging in to drawbridge at this moment, most of them from your address; try again in a few seconds.";
 pub(super) const TOO_MANY_ATTEMPTS: &str =
     "too many keys were tried; offer the right one with `ssh -i KEY -o IdentitiesOnly=yes`.";
 pub(super) const NO_FORWARDING_IN_CERTIFICATE: &str = "the certificate that you logged in with does not permit port forwarding; ask whoever issues it if you need to.";

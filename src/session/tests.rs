@@ -186,8 +186,12 @@ impl Bastion {
 
     /// A client's end of a connection, and the task that serves the other.
     fn stream(&self) -> (DuplexStream, JoinHandle<()>) {
+        self.stream_until(CancellationToken::new())
+    }
+
+    fn stream_until(&self, displaced: CancellationToken) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(64 * 1024);
-        (near, tokio::spawn(serve(Arc::clone(&self.services), peer(), far, || ())))
+        (near, tokio::spawn(serve(Arc::clone(&self.services), peer(), far, displaced, || ())))
     }
 
     async fn stranger(&self) -> (Unverified, JoinHandle<()>) {
@@ -279,6 +283,33 @@ async fn a_stranger_cannot_go_on_asking_for_the_whole_grace_time() {
     }
     tokio::time::timeout(GRACE / 2, task).await.expect("ended before the grace time").expect("no panic");
     assert!(bastion.last_line().contains("too many attempts"), "{}", bastion.last_line());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_who_has_to_make_way_is_told_why() {
+    let bastion = Bastion::new();
+    let displaced = CancellationToken::new();
+    let (near, task) = bastion.stream_until(displaced.clone());
+    let stranger = ssh::connect(near, &ClientConfig::default()).await.expect("keys exchanged");
+    stranger.dangerous_ask("alice", "password");
+    displaced.cancel();
+    task.await.expect("no panic");
+    assert!(bastion.last_line().contains("too many were logging in"), "{}", bastion.last_line());
+    let told = stranger.authenticate("alice", &bastion.alice).await.expect_err("it is over");
+    assert!(format!("{told:?}").contains("most of them from your address"), "{told:?}");
+    // Before the first key exchange there is nothing that could be said; afterwards nobody makes way.
+    let (near, task) = bastion.stream_until(displaced.clone());
+    task.await.expect("no panic");
+    drop(near);
+    assert!(bastion.last_line().contains("too many were logging in"), "{}", bastion.last_line());
+    let displaced = CancellationToken::new();
+    let (near, task) = bastion.stream_until(displaced.clone());
+    let unverified = ssh::connect(near, &ClientConfig::default()).await.expect("keys exchanged");
+    let alice = unverified.authenticate("alice", &bastion.alice).await.expect("let in");
+    displaced.cancel();
+    alice.open(&ChannelKind::Session).await.expect("who has logged in stays");
+    drop(alice);
+    task.await.expect("no panic");
 }
 
 /// What comes before the login ends this connection, on record; the next client is served.

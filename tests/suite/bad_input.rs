@@ -128,3 +128,28 @@ fn one_address_cannot_take_all_connections() {
         lab.client(Way::Direct, "web-1").run("true").code == Some(0)
     });
 }
+
+#[test]
+fn one_address_cannot_keep_others_from_logging_in() {
+    let builder = Lab::with().instance("web-1").config("server", "connections_unauthenticated_max", "3");
+    let builder = builder.config("server", "handshake_timeout", "\"120s\"");
+    let lab = builder.config("server", "login_grace", "\"120s\"").start();
+    let socket = lab.dir().join("agent");
+    let silent_agent = UnixListener::bind(&socket).expect("our own folder");
+    let client = lab.client(Way::Direct, "web-1").option(&format!("IdentityAgent {}", socket.display()));
+    let mut first = client.start(&["true"]); // after the key exchange, it asks its agent and waits for ever
+    lab.audited("client-identified", |_| true);
+    let held: Vec<TcpStream> = (0..2).map(|_| connect(&lab)).collect();
+    wait_for("all places to be taken", Duration::from_secs(10), || {
+        let count = |name| lab.audit().iter().filter(|event| event["event"] == name).count();
+        count("connection-opened") - count("connection-ended") == 3
+    });
+    let elsewhere = lab.client(Way::Direct, "web-1").option("BindAddress 127.0.0.2");
+    elsewhere.run("true").ended_with(0);
+    let ended = lab.audited("connection-ended", |event| event["ending"] == "refused");
+    let why = "too many were logging in, most of them from this address";
+    assert_eq!(ended["detail"], why, "{ended}");
+    drop(silent_agent);
+    first.complains("most of them from your address; try again in a few seconds");
+    drop(held);
+}
