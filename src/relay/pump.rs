@@ -40,6 +40,10 @@ pub async fn run(
     hold: Hold<'_>,
     witness: Option<&dyn Witness>,
 ) -> Outcome {
+    if witness.is_some() {
+        client.gather();
+        target.gather();
+    }
     let counted = Counted::default();
     let exit = Mutex::new(None);
     let watched = Watched { activity, hold, witness };

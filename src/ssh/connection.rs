@@ -28,10 +28,13 @@ pub use handle::{Connection, OpenError, Opener};
 
 use events::Event;
 
-/// Bulk data waits while this much is on its way to the stream, in bytes.
-const OUT_HIGH: usize = 256 * 1024;
+/// Bulk data waits while this much is on its way to the stream, in bytes: a packet goes out while the next one is
+/// sealed. Several at once would wait for each other where TCP paces what it sends (BBR), each for a timer of its own.
+const OUT_HIGH: usize = 32 * 1024;
+/// The same on a connection where much is done with each piece before it is passed on (see [`Inner::gather`]).
+const OUT_HIGH_GATHERED: usize = 256 * 1024;
 /// Small pieces (keys, prompts) may go ahead of bulk up to this much, in bytes.
-const OUT_SMALL_HIGH: usize = 2 * OUT_HIGH;
+const OUT_SMALL_HIGH: usize = 512 * 1024;
 const SMALL: usize = 4 * 1024;
 /// Nothing more is read while the peer leaves this much unread, in bytes.
 const OUT_STOP_READING: usize = 1024 * 1024;
@@ -66,6 +69,8 @@ pub(super) struct Inner {
     no_more_sessions: bool,
     pub(super) waiters: Wakers,
     pub(super) out_waiters: Wakers,
+    /// Bulk data waits while so much is on its way to the stream, in bytes.
+    pub(super) out_high: usize,
     pub(super) driver: Option<Waker>,
     closed: Option<Arc<CloseReason>>,
     pub(super) closing: bool,
@@ -92,6 +97,7 @@ impl Shared {
             no_more_sessions: false,
             waiters: Wakers::default(),
             out_waiters: Wakers::default(),
+            out_high: OUT_HIGH,
             driver: None,
             closed: None,
             closing: false,
@@ -196,18 +202,23 @@ impl Inner {
         self.wake_driver();
     }
 
+    /// From here on more goes out at once.
+    pub(super) fn gather(&mut self) {
+        self.out_high = OUT_HIGH_GATHERED;
+    }
+
     /// Whether a piece of data of this size may be sent at this moment.
     pub(super) fn has_room(&self, size: usize) -> bool {
         if self.is_closed() || self.closing || self.transport.holds_outgoing() {
             return self.is_closed();
         }
         let pending = self.transport.writer.waiting();
-        pending < OUT_HIGH || (size <= SMALL && pending < OUT_SMALL_HIGH)
+        pending < self.out_high || (size <= SMALL && pending < OUT_SMALL_HIGH)
     }
 
     /// Whether writers that wait for room should look again.
     pub(super) fn has_drained(&self) -> bool {
-        !self.transport.holds_outgoing() && self.transport.writer.waiting() <= OUT_HIGH / 2
+        !self.transport.holds_outgoing() && self.transport.writer.waiting() <= self.out_high / 2
     }
 
     pub(super) fn may_read(&self) -> bool {

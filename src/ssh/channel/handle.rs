@@ -118,6 +118,12 @@ impl Channel {
         .await;
     }
 
+    /// For whoever does much with each piece before it is written here: from now on more is gathered on this connection
+    /// before it goes out, or the peer would be woken for each piece.
+    pub fn gather(&self) {
+        self.shared.lock().gather();
+    }
+
     /// Writes to the main stream; waits until all is on its way.
     ///
     /// # Errors

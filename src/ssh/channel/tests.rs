@@ -1,5 +1,8 @@
 //! What a channel may be made to remember.
 
+use crate::ssh::testing::connected;
+use crate::ssh::{ChannelKind, ConnectionEvent};
+
 use super::*;
 
 fn open() -> ChannelState {
@@ -105,4 +108,27 @@ fn chunks_hold_a_few_buffers_and_of_those_as_much_as_they_bring() {
     );
     while channel.pop().is_some() {}
     assert!(channel.inbox_buffers.is_empty());
+}
+
+/// Pieces that are taken at once, with a peer that takes none of them meanwhile.
+fn taken_at_once(channel: &Channel) -> usize {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let piece = || Data::from(Bytes::from(vec![7; PACKET_DATA_MAX as usize]));
+    (0..100).take_while(|_| channel.poll_write(&mut context, None, &mut piece()).is_ready()).count()
+}
+
+#[tokio::test]
+async fn a_packet_goes_out_while_the_next_is_sealed_and_more_at_once_where_they_are_gathered() {
+    for (gathered, expected) in [(false, 1), (true, 8)] {
+        let (near, far) = connected().await;
+        let opening =
+            tokio::spawn(async move { near.open(&ChannelKind::Session).await.map(|open| (near, open)) });
+        let Ok(ConnectionEvent::Open(open)) = far.next().await else { panic!("a channel is opened") };
+        let _far_channel = open.accept();
+        let (_near, channel) = opening.await.expect("no panic").expect("opened");
+        if gathered {
+            channel.gather();
+        }
+        assert_eq!(taken_at_once(&channel), expected);
+    }
 }
