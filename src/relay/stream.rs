@@ -109,6 +109,8 @@ async fn to_client(
     activity: &Activity,
     counter: &AtomicU64,
 ) -> Over {
+    // What comes is read in larger pieces than packets, and copied: as with a recording, each costs more than its sending.
+    client.gather();
     let mut out = ChannelStream::new(Arc::clone(client));
     let mut buffer = vec![0; READ_MIN];
     loop {
