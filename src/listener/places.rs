@@ -4,6 +4,9 @@
 //! one address alone cannot keep others from logging in. Whoever comes when all places for strangers are taken gets that of
 //! the one who has waited longest at the address that has most of them, if that address has at least two more than the
 //! newcomer's own: so the addresses come nearer to each other with each step, and no two take turns at a place.
+//!
+//! What is not here: who says so to whom (the session's entrance), and help against many addresses at once, which can still
+//! hold all places between them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
